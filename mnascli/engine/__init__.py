@@ -1,0 +1,1 @@
+"""The search loop and what it drives: measuring, training, choosing, exporting."""

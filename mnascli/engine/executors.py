@@ -1,0 +1,257 @@
+"""Running tasks in processes of their own, so that a crash, a hang or a lack of memory costs one task only.
+
+A task is a function of some module and its arguments. Children are forked from a server that has torch imported already,
+so one costs milliseconds instead of seconds; each is pinned to the cores it was given, writes its output to a file of its own,
+and dies with the process that asked for it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from mnascli.errors import MnasError
+
+PRELOAD = ["mnascli.engine.candidate"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """`function(**arguments)`, with what it prints going to the file `output`; both must be picklable."""
+
+    key: int
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+    output: Path
+
+
+@dataclass(frozen=True)
+class Started:
+    key: int
+    worker: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    key: int
+    value: Any
+
+
+@dataclass(frozen=True)
+class TaskFailed:
+    """`kind` groups failures alike: an exception's name, or memory, timeout, killed, crashed."""
+
+    key: int
+    kind: str
+    reason: str
+
+
+TaskEvent = Started | Finished | TaskFailed
+
+
+class Executor(Protocol):
+    def map(self, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
+        """Run all the tasks; `Started` and then one of the others for each, in the order in which they happen.
+
+        Leaving the iterator before its end stops the tasks that run.
+        """
+        ...
+
+    def reserve(self, core: int | None) -> Any:
+        """A context in which no task runs on that core of this machine."""
+        ...
+
+
+@dataclass
+class _Worker:
+    """A place where one child runs at a time, on cores of its own."""
+
+    number: int
+    cores: tuple[int, ...]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class LocalProcesses:
+    """Children on this machine, `threads` cores each, as many at once as the cores allow (or `workers`)."""
+
+    def __init__(self, workers: int | None = None, threads: int = 1, timeout_s: float | None = None) -> None:
+        cores = _usable_cores()
+        places = max(1, len(cores) // threads)
+        if workers is not None:
+            places = min(places, workers)
+        # The highest core is the one that measures: giving it to the last worker keeps the first ones free of it.
+        self._workers = [_Worker(n, tuple(cores[n * threads : (n + 1) * threads])) for n in range(places)]
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOAD)
+
+    @property
+    def places(self) -> int:
+        """How many tasks run at once."""
+        return len(self._workers)
+
+    @contextmanager
+    def reserve(self, core: int | None) -> Iterator[None]:
+        taken = [worker for worker in self._workers if core in worker.cores]
+        for worker in taken:
+            worker.lock.acquire()
+        try:
+            yield
+        finally:
+            for worker in taken:
+                worker.lock.release()
+
+    def map(self, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
+        waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        for task in tasks:
+            waiting.put(task)
+        events: queue.SimpleQueue[TaskEvent | BaseException] = queue.SimpleQueue()
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=self._work, args=(worker, waiting, events, stop), daemon=True)
+            for worker in self._workers
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            left = len(tasks)
+            while left:
+                event = events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                left -= not isinstance(event, Started)
+                yield event
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _work(
+        self,
+        worker: _Worker,
+        waiting: queue.SimpleQueue[Task],
+        events: queue.SimpleQueue[TaskEvent | BaseException],
+        stop: threading.Event,
+    ) -> None:
+        try:
+            while not stop.is_set():
+                # Taking the lock for one task at a time lets a measurement in between two of them.
+                with worker.lock:
+                    if stop.is_set():
+                        return
+                    task = waiting.get_nowait()
+                    events.put(Started(task.key, worker.number))
+                    events.put(self._run(task, worker, stop))
+        except queue.Empty:
+            return
+        except BaseException as error:
+            events.put(error)
+
+    def _run(self, task: Task, worker: _Worker, stop: threading.Event) -> TaskEvent:
+        receiver, sender = self._context.Pipe(duplex=False)
+        child = self._context.Process(
+            target=_child, args=(sender, task.function, task.arguments, worker.cores, self._threads, str(task.output))
+        )
+        child.start()
+        sender.close()
+        try:
+            answer = self._wait(receiver, stop)
+            if answer == "timeout":
+                return TaskFailed(task.key, "timeout", f"took longer than {self._timeout_s:g} s and was stopped")
+            if answer is not None:
+                succeeded, value = answer
+                return Finished(task.key, value) if succeeded else TaskFailed(task.key, *value)
+            child.join(5)
+            return TaskFailed(task.key, *_death(child.exitcode, task.output))
+        finally:
+            child.kill()
+            child.join()
+            receiver.close()
+
+    def _wait(self, receiver: Connection, stop: threading.Event) -> Any:
+        """The child's answer; None where it died without one, 'timeout' where it took too long."""
+        waited = 0.0
+        while not receiver.poll(0.2):
+            waited += 0.2
+            if stop.is_set():
+                return None
+            if self._timeout_s is not None and waited > self._timeout_s:
+                return "timeout"
+        try:
+            return receiver.recv()
+        except EOFError:
+            return None
+
+
+def _usable_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _death(code: int | None, output: Path) -> tuple[str, str]:
+    """Kind and reason for a child that ended without an answer."""
+    lines = output.read_text(errors="replace").strip().splitlines() if output.is_file() else []
+    last = f": {lines[-1]}" if lines else ""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        if -code == signal.SIGKILL:
+            return "killed", "killed by SIGKILL, probably for lack of memory: use a smaller batch or fewer workers"
+        return "crashed", f"crashed with {name}{last}"
+    return "crashed", f"ended with exit code {code}{last}"
+
+
+def _child(
+    sender: Connection,
+    function: Callable[..., Any],
+    arguments: dict[str, Any],
+    cores: Sequence[int],
+    threads: int,
+    output: str,
+) -> None:
+    """What runs in the child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what ends
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with Path(output).open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    _prefer_as_victim()
+    try:
+        sender.send((True, function(**arguments, threads=threads)))
+    except MemoryError:
+        sender.send((False, ("memory", "ran out of memory: use a smaller batch size or fewer workers")))
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        kind = "memory" if "out of memory" in str(error).lower() else type(error).__name__
+        reason = str(error) if isinstance(error, MnasError) else f"{type(error).__name__}: {error}"
+        sender.send((False, (kind, reason.splitlines()[0] if reason else kind)))
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _prefer_as_victim() -> None:
+    """Where Linux runs out of memory, it should end a child and not the search."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return

@@ -1,0 +1,23 @@
+"""The run directory: event log, its fold into a state, lock. Standard library only."""
+
+from mnascli.runs.directory import Run, create_run, find_run, is_run, list_runs, open_run, read_meta, read_state
+from mnascli.runs.log import Event, EventReader, RunError, write_atomically
+from mnascli.runs.state import RunState, Trial, fold
+
+__all__ = [
+    "Event",
+    "EventReader",
+    "Run",
+    "RunError",
+    "RunState",
+    "Trial",
+    "create_run",
+    "find_run",
+    "fold",
+    "is_run",
+    "list_runs",
+    "open_run",
+    "read_meta",
+    "read_state",
+    "write_atomically",
+]

@@ -1,0 +1,134 @@
+"""Run directories: made once, written by one process at a time, read by any.
+
+runs/<name>/
+  config.yaml   resolved      meta.json   versions, hashes, command line      events.jsonl   the truth
+  searcher/step-000012.pt     trials/000123/     export/     LOCK
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from mnascli.errors import UsageError
+from mnascli.runs.log import Event, EventReader, EventWriter, RunError, write_atomically
+from mnascli.runs.state import RunState, fold
+
+EVENTS = "events.jsonl"
+
+
+class Run:
+    """A run that this process writes: holds the lock, appends events, keeps the state folded.
+
+    `listeners` are called with every event after it is on the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = _lock(path)
+        try:
+            self.state = read_state(path)
+            self._log = EventWriter(path / EVENTS)
+        except BaseException:
+            self._lock.close()
+            raise
+        self.listeners: list[Callable[[Event], None]] = []
+
+    def append(self, event: str, **values: Any) -> None:
+        """Log an event, fold it into `state`, tell the listeners. Raises RunError if it cannot be written."""
+        record = self._log.append(event, **values)
+        self.state.apply(record)
+        for listener in self.listeners:
+            listener(record)
+
+    def trial_folder(self, trial: int) -> Path:
+        """The folder for what is kept of a trial, made if it is not there."""
+        folder = self.path / "trials" / f"{trial:06d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def close(self) -> None:
+        """Let another process write. The lock goes with the process too, also under SIGKILL."""
+        self._log.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def create_run(path: Path, config_yaml: str, meta: dict[str, Any]) -> Run:
+    """Make a run directory and open it. Raises UsageError where something stands there already."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageError(f"{path}: exists already: take another --name, or --resume {path} to go on with it") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made: {error.strerror or error}") from error
+    write_atomically(path / "config.yaml", config_yaml.encode())
+    write_atomically(path / "meta.json", (json.dumps(meta, indent=2, sort_keys=True) + "\n").encode())
+    write_atomically(path / EVENTS, b"")
+    run = Run(path)
+    run.append("run_started")
+    return run
+
+
+def open_run(path: Path) -> Run:
+    """Open a run to go on writing it. Raises RunError if it is none, is damaged, or another process writes it."""
+    if not is_run(path):
+        raise RunError(f"{path}: not a run directory (it has no {EVENTS}); `mnas runs list` shows the runs there are")
+    return Run(path)
+
+
+def is_run(path: Path) -> bool:
+    return (path / EVENTS).is_file()
+
+
+def read_state(path: Path) -> RunState:
+    """The state of a run, from its log alone. Raises RunError for a damaged log, naming the line."""
+    return fold(EventReader(path / EVENTS).read())
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What meta.json says. Raises RunError where it is missing or damaged."""
+    file = path / "meta.json"
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{file}: cannot be read: {error}") from error
+
+
+def list_runs(root: Path) -> list[Path]:
+    """The runs below a folder, the one written to last coming first."""
+    runs = [path.parent for path in root.glob(f"*/{EVENTS}")]
+    return sorted(runs, key=lambda path: (path / EVENTS).stat().st_mtime, reverse=True)
+
+
+def find_run(name: str, root: Path) -> Path:
+    """The run of that name below `root`, or at that path. Raises RunError naming the runs there are."""
+    for path in (root / name, Path(name)):
+        if is_run(path):
+            return path
+    there = ", ".join(path.name for path in list_runs(root)[:8]) or "none"
+    raise RunError(f"no run called {name!r} in {root}: there are {there}")
+
+
+def _lock(path: Path) -> Any:
+    file = (path / "LOCK").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise RunError(f"{path}: {holder} is writing this run; wait for it or stop it first") from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {os.uname().nodename}")
+    file.flush()
+    return file

@@ -1,0 +1,139 @@
+"""The event log: one JSON object a line, appended by a single writer, flushed and fsynced; the truth about a run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mnascli.errors import MnasError
+
+VERSION = 1
+
+Event = dict[str, Any]
+
+
+class RunError(MnasError):
+    """A run directory that cannot be used: missing, locked, damaged, or on a full disk."""
+
+
+class EventWriter:
+    """Appends events to a log. The caller holds the run's lock, so there is one writer.
+
+    On opening, an unterminated last line (a writer killed in mid-write) is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("ab")
+        self._end = _terminated_size(path)
+        self._file.truncate(self._end)
+
+    def append(self, event: str, **values: Any) -> Event:
+        """Write one event and have it on the disk before returning; returns what was written.
+
+        Raises RunError where it cannot be written, with the log left as it was before.
+        """
+        record: Event = {"v": VERSION, "time": time.time(), "event": event, **values}
+        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._take_back()
+            raise RunError(f"{self._path}: {_reason(error)}; the run is intact and can be resumed") from error
+        self._end += len(line)
+        return record
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _take_back(self) -> None:
+        """Cut a half-written line off. Where even that fails, the next opening does it."""
+        try:
+            os.ftruncate(self._file.fileno(), self._end)
+        except OSError:
+            return
+
+
+class EventReader:
+    """Reads a log that may be growing; every call of `read` gives the events that came since the last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._line = 0
+
+    def read(self) -> Iterator[Event]:
+        """The new events. An unterminated last line is left for later.
+
+        Raises RunError that names the line for damage anywhere else, and for another version of the log.
+        """
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                for raw in file:
+                    if not raw.endswith(b"\n"):
+                        return
+                    self._offset += len(raw)
+                    self._line += 1
+                    yield self._parse(raw)
+        except FileNotFoundError as error:
+            raise RunError(f"{self._path}: there is no event log: not a run, or one that never began") from error
+        except OSError as error:
+            raise RunError(f"{self._path}: {_reason(error)}") from error
+
+    def _parse(self, raw: bytes) -> Event:
+        try:
+            event = json.loads(raw)
+            version, kind = event["v"], event["event"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{self._path}: line {self._line} is damaged; put the file back from a copy, or cut it before that line"
+            ) from error
+        if version != VERSION or not isinstance(kind, str):
+            raise RunError(
+                f"{self._path}: line {self._line} is of log version {version!r}; this mnas reads version {VERSION}"
+            )
+        return dict(event)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it there, so that it is whole or not there. Raises RunError."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(f"{path}: {_reason(error)}") from error
+
+
+def _terminated_size(path: Path) -> int:
+    """Bytes up to and with the last line end; reads backwards, so a long log costs nothing."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            position = file.read(end - start).rfind(b"\n")
+            if position >= 0:
+                return start + position + 1
+            end = start
+    return 0
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: free some space"
+    return f"cannot be read or written: {error.strerror or error}"

@@ -1,0 +1,159 @@
+"""The state of a run: a fold over its events, and nothing else.
+
+The engine resumes from it, the monitor and the report show it. The events, and the keys they carry:
+
+    run_started        (nothing; config.yaml and meta.json say the rest)
+    run_resumed
+    phase              phase: target | search | finalists | compare | export
+    reference_measured model, architecture, latency_ms (by device)
+    target_set         target_ms (by device), why
+    asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
+    started            trial, worker
+    measured           trial, device, latency_ms, p5_ms, p95_ms, verdict, file (raw samples, relative to the run)
+    trained            trial, accuracy, history (accuracy by epoch), seconds
+    done               trial, reward
+    failed             trial, stage: measure | train, kind, reason
+    long_trained       model, architecture, trial, seed, validation, test, seconds, checkpoint
+    compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
+    exported           file, model, trial, size_mb, max_abs_difference, latency_ms (by device)
+    run_stopped        reason
+    run_finished
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mnascli.runs.log import Event
+
+
+@dataclass
+class Trial:
+    """What is known of one candidate. `state`: asked, running, done or failed; times in seconds since the epoch."""
+
+    trial: int
+    step: int
+    architecture: str
+    state: str = "asked"
+    accuracy: float | None = None
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    verdict: dict[str, str] = field(default_factory=dict)
+    reward: float | None = None
+    history: list[float] = field(default_factory=list)
+    failure: dict[str, str] | None = None
+    began: float | None = None
+    ended: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in ("done", "failed")
+
+
+@dataclass
+class RunState:
+    """Everything a run's log says, folded. `apply` takes the next event."""
+
+    trials: dict[int, Trial] = field(default_factory=dict)
+    phase: str = "new"
+    step: int = -1
+    searcher_file: str | None = None
+    batch: list[Trial] = field(default_factory=list)  # the trials of the last step, in the order they were asked for
+    targets_ms: dict[str, float] = field(default_factory=dict)
+    references: dict[str, dict[str, Any]] = field(default_factory=dict)
+    long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    compared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    export: dict[str, Any] | None = None
+    failures_alike: int = 0  # failures of one stage and kind in a row, up to the last event
+    last_failure: tuple[str, str] | None = None
+    stopped: str | None = None
+    is_finished: bool = False
+    began: float | None = None
+    last_time: float | None = None
+
+    def apply(self, event: Event) -> None:
+        """Fold one event in. Events of kinds that are not known (a newer mnas wrote them) change nothing."""
+        self.began = self.began if self.began is not None else event["time"]
+        self.last_time = event["time"]
+        kind = event["event"]
+        if kind in ("run_started", "run_resumed"):
+            self.stopped, self.is_finished, self.failures_alike = None, False, 0
+        elif kind == "phase":
+            self.phase = event["phase"]
+        elif kind == "reference_measured":
+            self.references[event["model"]] = _body(event)
+        elif kind == "target_set":
+            self.targets_ms = dict(event["target_ms"])
+        elif kind == "asked":
+            self.step, self.searcher_file = event["step"], event["searcher"]
+            self.batch = [Trial(one["trial"], event["step"], one["architecture"]) for one in event["trials"]]
+            self.trials |= {trial.trial: trial for trial in self.batch}
+        elif kind in ("started", "measured", "trained", "done", "failed"):
+            self._apply_to_trial(self.trials[event["trial"]], event)
+        elif kind == "long_trained":
+            self.long_runs[event["model"], event["seed"]] = _body(event)
+        elif kind == "compared":
+            self.compared[event["model"]] = _body(event)
+        elif kind == "exported":
+            self.export = _body(event)
+        elif kind == "run_stopped":
+            self.stopped = event["reason"]
+        elif kind == "run_finished":
+            self.is_finished = True
+
+    def _apply_to_trial(self, trial: Trial, event: Event) -> None:
+        match event["event"]:
+            case "started":
+                trial.state, trial.began = "running", event["time"]
+            case "measured":
+                trial.latency_ms[event["device"]] = event["latency_ms"]
+                trial.verdict[event["device"]] = event["verdict"]
+            case "trained":
+                trial.accuracy, trial.history = event["accuracy"], list(event["history"])
+            case "done":
+                self.failures_alike = 0
+                trial.state, trial.reward, trial.ended = "done", event["reward"], event["time"]
+            case "failed":
+                trial.state, trial.ended = "failed", event["time"]
+                trial.failure = {key: event[key] for key in ("stage", "kind", "reason")}
+                alike = self.last_failure == (event["stage"], event["kind"])
+                self.failures_alike = self.failures_alike + 1 if alike else 1
+                self.last_failure = (event["stage"], event["kind"])
+
+    def done(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.state == "done"]
+
+    def failed(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.state == "failed"]
+
+    def best(self) -> Trial | None:
+        """The most accurate trial that meets every target; where none does, the one with the highest reward."""
+        done = self.done()
+        meeting = [trial for trial in done if self.meets_targets(trial.latency_ms)]
+        if meeting:
+            return max(meeting, key=lambda trial: (trial.accuracy or 0.0, -trial.trial))
+        return max(done, key=lambda trial: (_reward(trial), -trial.trial), default=None)
+
+    def meets_targets(self, latency_ms: dict[str, float], tolerance: float = 0.0) -> bool:
+        """Whether latencies (ms by device) are within the run's targets, `tolerance` being a fraction of them."""
+        return all(
+            device in latency_ms and latency_ms[device] <= target * (1 + tolerance)
+            for device, target in self.targets_ms.items()
+        )
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state after all the events."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def _body(event: Event) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key not in ("v", "time", "event")}
+
+
+def _reward(trial: Trial) -> float:
+    return trial.reward if trial.reward is not None else float("-inf")

@@ -1,0 +1,108 @@
+"""Accuracy and milliseconds become one number: the paper's soft and hard rewards, and TuNAS's absolute one.
+
+    soft, hard   ACC * (LAT/T)^w, w = alpha where LAT <= T, else beta     paper, section 3
+    absolute     ACC + beta * |LAT/T - 1|                                  TuNAS (2008.06120), section 3
+
+Soft (alpha = beta = -0.07): twice the latency is paid for by 5 % more accuracy. Hard (alpha = 0, beta = -1): within the target
+only accuracy counts. Absolute (beta = -0.10): too fast is as bad as too slow, so that one search ends at the target.
+With several devices each has its own target; their factors are multiplied, the absolute penalties added.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mnascli.errors import UsageError
+from mnascli.schema import Schema, parse
+
+Kind = Literal["soft", "hard", "absolute"]
+Latency = float | Mapping[str, float]  # milliseconds: of the one device, or of each by its name
+
+EXPONENTS: dict[Kind, tuple[float, float]] = {"soft": (-0.07, -0.07), "hard": (0.0, -1.0), "absolute": (-0.10, -0.10)}
+WORST_RATIO = 11.0  # the absolute reward has no lower end of its own: beyond 11 times the target it gets no worse
+
+
+def _check_target(value: Any) -> Any:
+    if value is None:
+        return None
+    targets = value if isinstance(value, Mapping) else {"target": value}
+    if not targets:
+        raise ValueError("no device is named; give milliseconds, or milliseconds for each device")
+    for name, milliseconds in targets.items():
+        if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+            raise ValueError(f"milliseconds were expected, not {milliseconds!r}")
+        if not (0 < milliseconds < math.inf):
+            of_device = f" of {name}" if isinstance(value, Mapping) else ""
+            raise ValueError(f"the target{of_device} must be above 0 ms, not {milliseconds}")
+    return value
+
+
+class Objective(Schema):
+    """A reward to be maximised; `target_ms` may be left open in a configuration and set later with `on`."""
+
+    kind: Kind = Field("soft", description="soft, hard (both of the paper) or absolute (TuNAS).")
+    alpha: float | None = Field(
+        None, le=0, description="Exponent within the target: -0.07 for soft, 0 for hard; absolute has none."
+    )
+    beta: float | None = Field(
+        None, le=0, description="Exponent beyond the target: -0.07 for soft, -1 for hard; absolute: its weight, -0.10."
+    )
+    target_ms: Annotated[float | dict[str, float] | None, BeforeValidator(_check_target)] = Field(
+        None, description="Target latency T in milliseconds, or one for each device by its name."
+    )
+
+    @model_validator(mode="after")
+    def _no_alpha_in_absolute(self) -> Self:
+        if self.kind == "absolute" and self.alpha is not None:
+            raise ValueError("alpha: the absolute reward has only beta; leave alpha out")
+        return self
+
+    def on(self, target_ms: Latency) -> Objective:
+        """The same objective with this target. Raises UsageError for a target that is 0 or below, or no number."""
+        return parse(Objective, self.model_dump() | {"target_ms": target_ms}, "objective")
+
+    @property
+    def failed(self) -> float:
+        """The reward of a trial that gave no result: as bad as accuracy 0, and no result is ever rated below it."""
+        if self.kind != "absolute":
+            return 0.0
+        devices = len(self.target_ms) if isinstance(self.target_ms, dict) else 1
+        return self._exponents[1] * (WORST_RATIO - 1) * devices
+
+    def reward(self, accuracy: float, latency_ms: Latency) -> float:
+        """The reward of an accuracy (0 to 1) at a measured latency.
+
+        `latency_ms` is a number where the target is one, else one for each device of the target.
+        Raises UsageError where no target is set; ValueError for an accuracy or latency that cannot be, and for devices
+        other than the target's: what went wrong in a trial must not get here.
+        """
+        if not 0 <= accuracy <= 1:
+            raise ValueError(f"an accuracy from 0 to 1 was expected, not {accuracy}")
+        alpha, beta = self._exponents
+        ratios = self._ratios(latency_ms)
+        if self.kind == "absolute":
+            return max(self.failed, accuracy + beta * sum(abs(ratio - 1) for ratio in ratios))
+        return accuracy * math.prod(ratio ** (alpha if ratio <= 1 else beta) for ratio in ratios)
+
+    @property
+    def _exponents(self) -> tuple[float, float]:
+        alpha, beta = EXPONENTS[self.kind]
+        return (alpha if self.alpha is None else self.alpha, beta if self.beta is None else self.beta)
+
+    def _ratios(self, latency_ms: Latency) -> list[float]:
+        """LAT/T for each device."""
+        if self.target_ms is None:
+            raise UsageError("the objective has no target latency; give target_ms, or --target-ms")
+        latencies = dict(latency_ms) if isinstance(latency_ms, Mapping) else {"": latency_ms}
+        targets = self.target_ms if isinstance(self.target_ms, dict) else {"": self.target_ms}
+        if latencies.keys() != targets.keys():
+            raise ValueError(f"latencies of {sorted(latencies)} do not fit the targets of {sorted(targets)}")
+        for milliseconds in latencies.values():
+            if not 0 < milliseconds < math.inf:
+                raise ValueError(f"a latency above 0 ms was expected, not {milliseconds}")
+        return [latencies[name] / target for name, target in targets.items()]
+

@@ -1,0 +1,117 @@
+"""The paper's searcher: NASNet's controller, an LSTM that emits one decision after the other, trained with PPO.
+
+Numbers from NASNet (1707.07012, appendix A): one layer of 100 hidden units, weights uniform in +-0.1, learning rate 0.00035, entropy
+0.00001, a moving average of rewards with weight 0.95 as baseline, minibatches of 20 architectures. The clip of 0.2 is the PPO
+paper's; the passes over a minibatch were never published. They suit the paper's 8,000 trials.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mnascli.schema import Schema
+from mnascli.search.searcher import Indices, Searcher
+from mnascli.space import Space
+
+
+class PpoOptions(Schema):
+    hidden: int = Field(100, ge=1, description="Units of the LSTM.")
+    init: float = Field(0.1, ge=0, description="Weights begin uniform in plus or minus this.")
+    learning_rate: float = Field(0.00035, gt=0, description="Learning rate of Adam.")
+    batch_size: int = Field(20, ge=1, description="Results that are learned from at once.")
+    epochs: int = Field(4, ge=1, description="Passes over a batch.")
+    clip: float = Field(0.2, gt=0, description="How far the probability ratio may move from 1 (PPO's epsilon).")
+    entropy: float = Field(0.00001, ge=0, description="Weight of the entropy bonus.")
+    baseline: float = Field(0.95, ge=0, lt=1, description="Weight of the past in the moving average of rewards.")
+    normalize: bool = Field(False, description="Divide advantages by their spread within the batch.")
+
+
+class Controller(nn.Module):
+    """p(decision | those before it): embedding of the previous choice -> LSTM -> logits of this decision's choices.
+
+    All choices of all decisions share one numbering; token 0 is the start. An embedding thus says both which decision it
+    was and what was chosen. In double precision, so that proposals do not hang on the order of a sum over threads.
+    """
+
+    def __init__(self, counts: list[int], hidden: int, init: float, generator: torch.Generator) -> None:
+        super().__init__()
+        total, widest = sum(counts), max(counts)
+        self.embedding = nn.Embedding(1 + total, hidden, dtype=torch.float64)
+        self.lstm = nn.LSTM(hidden, hidden, batch_first=True, dtype=torch.float64)
+        self.output = nn.Linear(hidden, total, dtype=torch.float64)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.uniform_(-init, init, generator=generator)
+        offsets = [sum(counts[:position]) for position in range(len(counts))]
+        self.offsets = torch.tensor(offsets)
+        columns = torch.arange(widest).expand(len(counts), widest)
+        self.absent = columns >= torch.tensor(counts)[:, None]  # (decisions, widest)
+        self.columns = (columns + self.offsets[:, None]).masked_fill(self.absent, 0)
+
+    def log_probabilities(self, choices: Tensor) -> Tensor:
+        """(batch, decisions) of choices -> (batch, decisions, widest) of log p(choice | those before it)."""
+        tokens = 1 + self.offsets[:-1] + choices[:, :-1]
+        start = torch.zeros(len(choices), 1, dtype=torch.int64)
+        states, _ = self.lstm(self.embedding(torch.cat([start, tokens], dim=1)))
+        weight, bias = self.output.weight[self.columns], self.output.bias[self.columns]
+        logits = torch.einsum("bdh,dwh->bdw", states, weight) + bias
+        return logits.masked_fill(self.absent, -1e9).log_softmax(dim=-1)
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`count` sequences, (count, decisions), and the log probability of each, (count,)."""
+        token, state = torch.zeros(count, 1, dtype=torch.int64), None
+        choices, log_p = [], torch.zeros(count, dtype=torch.float64)
+        for position, offset in enumerate(self.offsets.tolist()):
+            hidden, state = self.lstm(self.embedding(token), state)
+            logits = self.output(hidden[:, 0])[:, self.columns[position]].masked_fill(self.absent[position], -1e9)
+            log_choice = logits.log_softmax(dim=-1)
+            choice = torch.multinomial(log_choice.exp(), 1, generator=generator)
+            log_p += log_choice.gather(1, choice)[:, 0]
+            choices.append(choice)
+            token = 1 + offset + choice
+        return torch.cat(choices, dim=1), log_p
+
+
+class Ppo(Searcher):
+    """Samples from the controller; learns each time that `batch_size` results have come in, whatever their grouping."""
+
+    name = "ppo"
+    Options = PpoOptions
+    options: PpoOptions
+
+    def __init__(self, space: Space, seed: int, options: PpoOptions) -> None:
+        super().__init__(space, seed, options)
+        self._generator = torch.Generator().manual_seed(seed)
+        counts = [len(decision.choices) for decision in space.decisions]
+        self._controller = Controller(counts, options.hidden, options.init, self._generator)
+        self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=options.learning_rate)
+        self._baseline: float | None = None
+        # log p of what was asked for, when it was: the clipped ratio is against the policy that sampled
+        self._asked: dict[Indices, float] = {}
+        self._told: list[tuple[Indices, float, float]] = []  # choices, log p when sampled, reward
+
+    def _propose(self, count: int) -> list[Indices]:
+        if count == 0:
+            return []
+        choices, log_p = self._controller.sample(count, self._generator)
+        proposals = [tuple(row) for row in choices.tolist()]
+        self._asked.update(zip(proposals, log_p.tolist(), strict=True))
+        return proposals
+
+    def _learn(self, results: list[tuple[Indices, float]]) -> None:
+        for indices, reward in results:
+            log_p = self._asked.pop(indices, None)
+            if log_p is None:
+                log_p = float(self._evaluate([indices])[0])
+            self._told.append((indices, log_p, reward))
+            if len(self._told) == self.options.batch_size:
+                self._update()
+                self._told = []
+
+    def _evaluate(self, sequences: list[Indices]) -> tuple[Tensor, Tensor]: ...

@@ -1,0 +1,62 @@
+"""Random search that never repeats itself: it walks through the whole space in a random order.
+
+The order is a keyed permutation of the numbers below the size of the space (a Feistel network; numbers that fall outside
+are sent through again), so that all it has to remember is how far it is, also after 10^5 trials out of 10^18.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from mnascli.schema import Schema
+from mnascli.search.searcher import Indices, Searcher
+from mnascli.space import Space
+
+ROUNDS = 6
+
+
+class RandomSearch(Searcher):
+    """Uniform over the space, without repeats until all of it was proposed; then once more in another order."""
+
+    name = "random"
+
+    def __init__(self, space: Space, seed: int, options: Schema) -> None:
+        super().__init__(space, seed, options)
+        self._position = 0
+
+    def _propose(self, count: int) -> list[Indices]:
+        first, self._position = self._position, self._position + count
+        return [self._at(position) for position in range(first, self._position)]
+
+    def _learn(self, results: list[tuple[Indices, float]]) -> None:
+        """It learns nothing."""
+
+    def _state(self) -> dict[str, Any]:
+        return {"position": self._position, "seed": self.seed}
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._position, self.seed = state["position"], state["seed"]
+
+    def _at(self, position: int) -> Indices:
+        walk, number = divmod(position, self.space.size)
+        number = permute(number, self.space.size, f"{self.seed}/{walk}")
+        indices = []
+        for decision in self.space.decisions:
+            number, index = divmod(number, len(decision.choices))
+            indices.append(index)
+        return tuple(indices)
+
+
+def permute(number: int, size: int, key: str) -> int:
+    """Where `number` stands in the random order of 0 .. size-1 that `key` gives."""
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    while True:
+        left, right = number >> half, number & mask
+        for step in range(ROUNDS):
+            digest = hashlib.blake2b(f"{key}/{step}/{right}".encode(), digest_size=16).digest()
+            left, right = right, left ^ (int.from_bytes(digest) & mask)
+        number = left << half | right
+        if number < size:
+            return number
