@@ -6,7 +6,7 @@ stream might change, does not depend on file names or order, and never puts two 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 
@@ -15,13 +15,13 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def divide(digests: Sequence[bytes], labels: Sequence[Hashable], sizes: Mapping[Hashable, Sequence[int]]) -> list[list[int]]:
-    """Indices of the images in each part; `sizes[label]` are the sizes of the parts of a class, the last part takes the rest.
+def divide(digests: Sequence[bytes], labels: Sequence[int], sizes: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    """Indices of the images in each part; `sizes[label]` are the parts' sizes for a class, and one more takes the rest.
 
     Parts are filled in order of the digests, so an image belongs where all its copies are: a part may get a few more
     than was asked. Indices within a part ascend.
     """
-    by_class: dict[Hashable, list[int]] = {}
+    by_class: dict[int, list[int]] = {}
     for index, label in enumerate(labels):
         by_class.setdefault(label, []).append(index)
     parts: list[list[int]] = []

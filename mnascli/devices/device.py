@@ -6,13 +6,14 @@ A device only runs. How often, in which order, what is believed and what is done
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, UsageError
 
 Kind = Literal["host", "adb", "ssh"]
 Accelerator = Literal["cpu", "gpu", "npu"]
@@ -124,6 +125,17 @@ class Session:
         return cls(**{**values, **changed})
 
 
+def read_model(path: Path) -> tuple[bytes, str]:
+    """The bytes of a .tflite file and their sha256. Raises UsageError for a file that is none or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if content[4:8] != b"TFL3":
+        raise UsageError(f"{path}: not a .tflite file")
+    return content, hashlib.sha256(content).hexdigest()
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The percentile of some numbers, linear between neighbours (numpy's default), 0 <= percent <= 100."""
     ordered = sorted(values)
@@ -213,10 +225,6 @@ class Device(Protocol):
 
     def probe(self) -> Probe:
         """Look closely; takes up to some seconds. Raises DeviceError."""
-        ...
-
-    def conditions(self) -> Conditions:
-        """The state of the device now; cheap. Raises DeviceError."""
         ...
 
     def run(

@@ -123,7 +123,7 @@ def run(content: bytes, threads: int, request: dict[str, Any]) -> list[float]:
         while count < request["warmups"] or clock() < end:
             invoke()
             count += 1
-        samples = []
+        samples: list[float] = []
         stop = before = clock()
         end = before + int(request["min_s"] * 1e9)
         while len(samples) < request["runs"] or stop < end:
@@ -141,10 +141,7 @@ def answer(request: dict[str, Any], models: dict[str, bytes], cores: list[int], 
     if command == "conditions":
         return {"conditions": conditions(cores)}
     if command == "load":
-        if "path" in request:
-            content = Path(request["path"]).read_bytes()
-        else:
-            content = base64.b64decode(request["bytes"])
+        content = Path(request["path"]).read_bytes() if "path" in request else base64.b64decode(request["bytes"])
         if hashlib.sha256(content).hexdigest() != request["model"]:
             raise ValueError("the model that arrived is not the one that was sent")
         models[request["model"]] = content

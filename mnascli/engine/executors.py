@@ -86,7 +86,7 @@ class LocalProcesses:
     """Children on this machine, `threads` cores each, as many at once as the cores allow (or `workers`)."""
 
     def __init__(self, workers: int | None = None, threads: int = 1, timeout_s: float | None = None) -> None:
-        cores = _usable_cores()
+        cores = usable_cores()
         places = max(1, len(cores) // threads)
         if workers is not None:
             places = min(places, workers)
@@ -195,7 +195,8 @@ class LocalProcesses:
             return None
 
 
-def _usable_cores() -> list[int]:
+def usable_cores() -> list[int]:
+    """The cores of this machine that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -65,15 +66,19 @@ class Run:
 
 def create_run(path: Path, config_yaml: str, meta: dict[str, Any]) -> Run:
     """Make a run directory and open it. Raises UsageError where something stands there already."""
+    if path.exists():
+        raise UsageError(f"{path}: exists already: take another --name, or --resume {path} to go on with it")
     try:
-        path.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UsageError(f"{path}: exists already: take another --name, or --resume {path} to go on with it") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made beside its place and renamed, so that a run is whole or not there.
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        beside.chmod(0o755)
+        write_atomically(beside / "config.yaml", config_yaml.encode())
+        write_atomically(beside / "meta.json", (json.dumps(meta, indent=2, sort_keys=True) + "\n").encode())
+        write_atomically(beside / EVENTS, b"")
+        beside.rename(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be made: {error.strerror or error}") from error
-    write_atomically(path / "config.yaml", config_yaml.encode())
-    write_atomically(path / "meta.json", (json.dumps(meta, indent=2, sort_keys=True) + "\n").encode())
-    write_atomically(path / EVENTS, b"")
     run = Run(path)
     run.append("run_started")
     return run
@@ -92,7 +97,14 @@ def is_run(path: Path) -> bool:
 
 def read_state(path: Path) -> RunState:
     """The state of a run, from its log alone. Raises RunError for a damaged log, naming the line."""
-    return fold(EventReader(path / EVENTS).read())
+    reader = EventReader(path / EVENTS)
+    try:
+        return fold(reader.read())
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path / EVENTS}: line {reader.line} does not fit what stands before it ({error!r}); "
+            "put the file back from a copy, or cut it before that line"
+        ) from error
 
 
 def read_meta(path: Path) -> dict[str, Any]:

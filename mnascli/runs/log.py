@@ -62,12 +62,15 @@ class EventWriter:
 
 
 class EventReader:
-    """Reads a log that may be growing; every call of `read` gives the events that came since the last."""
+    """Reads a log that may be growing; every call of `read` gives the events that came since the last.
+
+    `line` is the number of the last line read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self._line = 0
+        self.line = 0
 
     def read(self) -> Iterator[Event]:
         """The new events. An unterminated last line is left for later.
@@ -81,7 +84,7 @@ class EventReader:
                     if not raw.endswith(b"\n"):
                         return
                     self._offset += len(raw)
-                    self._line += 1
+                    self.line += 1
                     yield self._parse(raw)
         except FileNotFoundError as error:
             raise RunError(f"{self._path}: there is no event log: not a run, or one that never began") from error
@@ -94,11 +97,11 @@ class EventReader:
             version, kind = event["v"], event["event"]
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"{self._path}: line {self._line} is damaged; put the file back from a copy, or cut it before that line"
+                f"{self._path}: line {self.line} is damaged; put the file back from a copy, or cut it before that line"
             ) from error
         if version != VERSION or not isinstance(kind, str):
             raise RunError(
-                f"{self._path}: line {self._line} is of log version {version!r}; this mnas reads version {VERSION}"
+                f"{self._path}: line {self.line} is of log version {version!r}; this mnas reads version {VERSION}"
             )
         return dict(event)
 

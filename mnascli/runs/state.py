@@ -127,13 +127,18 @@ class RunState:
     def failed(self) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.state == "failed"]
 
+    def ranking(self) -> list[Trial]:
+        """Finished trials, the best first: by accuracy those that meet every target, then by reward the others."""
+
+        def rank(trial: Trial) -> tuple[bool, float, int]:
+            meets = self.meets_targets(trial.latency_ms)
+            return meets, (trial.accuracy if meets else trial.reward) or 0.0, -trial.trial
+
+        return sorted(self.done(), key=rank, reverse=True)
+
     def best(self) -> Trial | None:
-        """The most accurate trial that meets every target; where none does, the one with the highest reward."""
-        done = self.done()
-        meeting = [trial for trial in done if self.meets_targets(trial.latency_ms)]
-        if meeting:
-            return max(meeting, key=lambda trial: (trial.accuracy or 0.0, -trial.trial))
-        return max(done, key=lambda trial: (_reward(trial), -trial.trial), default=None)
+        """The first of `ranking`, None where no trial is done."""
+        return next(iter(self.ranking()), None)
 
     def meets_targets(self, latency_ms: dict[str, float], tolerance: float = 0.0) -> bool:
         """Whether latencies (ms by device) are within the run's targets, `tolerance` being a fraction of them."""
@@ -154,6 +159,3 @@ def fold(events: Iterable[Event]) -> RunState:
 def _body(event: Event) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("v", "time", "event")}
 
-
-def _reward(trial: Trial) -> float:
-    return trial.reward if trial.reward is not None else float("-inf")

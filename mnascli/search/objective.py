@@ -3,8 +3,9 @@
     soft, hard   ACC * (LAT/T)^w, w = alpha where LAT <= T, else beta     paper, section 3
     absolute     ACC + beta * |LAT/T - 1|                                  TuNAS (2008.06120), section 3
 
-Soft (alpha = beta = -0.07): twice the latency is paid for by 5 % more accuracy. Hard (alpha = 0, beta = -1): within the target
-only accuracy counts. Absolute (beta = -0.10): too fast is as bad as too slow, so that one search ends at the target.
+Soft (alpha = beta = -0.07): twice the latency is paid for by 5 % more accuracy. Hard (alpha = 0, beta = -1): within
+the target only accuracy counts. Absolute (beta = -0.10): too fast is as bad as too slow, so that one search ends at the
+target.
 With several devices each has its own target; their factors are multiplied, the absolute penalties added.
 """
 
@@ -16,7 +17,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mnascli.errors import UsageError
 from mnascli.schema import Schema, parse
 
 Kind = Literal["soft", "hard", "absolute"]
@@ -26,9 +26,8 @@ EXPONENTS: dict[Kind, tuple[float, float]] = {"soft": (-0.07, -0.07), "hard": (0
 WORST_RATIO = 11.0  # the absolute reward has no lower end of its own: beyond 11 times the target it gets no worse
 
 
-def _check_target(value: Any) -> Any:
-    if value is None:
-        return None
+def check_target(value: Any) -> Any:
+    """A target as it stands in YAML, if it is one: milliseconds above 0, or that for each device. Raises ValueError."""
     targets = value if isinstance(value, Mapping) else {"target": value}
     if not targets:
         raise ValueError("no device is named; give milliseconds, or milliseconds for each device")
@@ -42,7 +41,7 @@ def _check_target(value: Any) -> Any:
 
 
 class Objective(Schema):
-    """A reward to be maximised; `target_ms` may be left open in a configuration and set later with `on`."""
+    """A reward to be maximised; `make_objective` makes it of what a user wrote."""
 
     kind: Kind = Field("soft", description="soft, hard (both of the paper) or absolute (TuNAS).")
     alpha: float | None = Field(
@@ -51,8 +50,8 @@ class Objective(Schema):
     beta: float | None = Field(
         None, le=0, description="Exponent beyond the target: -0.07 for soft, -1 for hard; absolute: its weight, -0.10."
     )
-    target_ms: Annotated[float | dict[str, float] | None, BeforeValidator(_check_target)] = Field(
-        None, description="Target latency T in milliseconds, or one for each device by its name."
+    target_ms: Annotated[float | dict[str, float], BeforeValidator(check_target)] = Field(
+        description="Target latency T in milliseconds, or one for each device by its name."
     )
 
     @model_validator(mode="after")
@@ -60,10 +59,6 @@ class Objective(Schema):
         if self.kind == "absolute" and self.alpha is not None:
             raise ValueError("alpha: the absolute reward has only beta; leave alpha out")
         return self
-
-    def on(self, target_ms: Latency) -> Objective:
-        """The same objective with this target. Raises UsageError for a target that is 0 or below, or no number."""
-        return parse(Objective, self.model_dump() | {"target_ms": target_ms}, "objective")
 
     @property
     def failed(self) -> float:
@@ -77,8 +72,8 @@ class Objective(Schema):
         """The reward of an accuracy (0 to 1) at a measured latency.
 
         `latency_ms` is a number where the target is one, else one for each device of the target.
-        Raises UsageError where no target is set; ValueError for an accuracy or latency that cannot be, and for devices
-        other than the target's: what went wrong in a trial must not get here.
+        Raises ValueError for an accuracy or latency that cannot be, and for devices other than the target's: what went
+        wrong in a trial must not get here.
         """
         if not 0 <= accuracy <= 1:
             raise ValueError(f"an accuracy from 0 to 1 was expected, not {accuracy}")
@@ -86,7 +81,7 @@ class Objective(Schema):
         ratios = self._ratios(latency_ms)
         if self.kind == "absolute":
             return max(self.failed, accuracy + beta * sum(abs(ratio - 1) for ratio in ratios))
-        return accuracy * math.prod(ratio ** (alpha if ratio <= 1 else beta) for ratio in ratios)
+        return math.prod((ratio ** (alpha if ratio <= 1 else beta) for ratio in ratios), start=accuracy)
 
     @property
     def _exponents(self) -> tuple[float, float]:
@@ -95,8 +90,6 @@ class Objective(Schema):
 
     def _ratios(self, latency_ms: Latency) -> list[float]:
         """LAT/T for each device."""
-        if self.target_ms is None:
-            raise UsageError("the objective has no target latency; give target_ms, or --target-ms")
         latencies = dict(latency_ms) if isinstance(latency_ms, Mapping) else {"": latency_ms}
         targets = self.target_ms if isinstance(self.target_ms, dict) else {"": self.target_ms}
         if latencies.keys() != targets.keys():
@@ -106,3 +99,7 @@ class Objective(Schema):
                 raise ValueError(f"a latency above 0 ms was expected, not {milliseconds}")
         return [latencies[name] / target for name, target in targets.items()]
 
+
+def make_objective(values: Mapping[str, Any], source: str = "objective") -> Objective:
+    """The objective of plain values, as they stand in YAML. Raises UsageError naming source and key."""
+    return parse(Objective, values, source)

@@ -28,22 +28,23 @@ class PpoOptions(Schema):
     clip: float = Field(0.2, gt=0, description="How far the probability ratio may move from 1 (PPO's epsilon).")
     entropy: float = Field(0.00001, ge=0, description="Weight of the entropy bonus.")
     baseline: float = Field(0.95, ge=0, lt=1, description="Weight of the past in the moving average of rewards.")
-    normalize: bool = Field(False, description="Divide advantages by their spread within the batch.")
+    normalize: bool = Field(False, description="Divide advantages by their root mean square in the batch.")
 
 
 class Controller(nn.Module):
     """p(decision | those before it): embedding of the previous choice -> LSTM -> logits of this decision's choices.
 
-    All choices of all decisions share one numbering; token 0 is the start. An embedding thus says both which decision it
-    was and what was chosen. In double precision, so that proposals do not hang on the order of a sum over threads.
+    All choices of all decisions share one numbering; token 0 is the start. An embedding thus says both which decision
+    it was and what was chosen. In double precision, so that proposals do not hang on the order of a sum over threads.
     """
 
     def __init__(self, counts: list[int], hidden: int, init: float, generator: torch.Generator) -> None:
         super().__init__()
         total, widest = sum(counts), max(counts)
-        self.embedding = nn.Embedding(1 + total, hidden, dtype=torch.float64)
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True, dtype=torch.float64)
-        self.output = nn.Linear(hidden, total, dtype=torch.float64)
+        with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws from the global generator
+            self.embedding = nn.Embedding(1 + total, hidden, dtype=torch.float64)
+            self.lstm = nn.LSTM(hidden, hidden, batch_first=True, dtype=torch.float64)
+            self.output = nn.Linear(hidden, total, dtype=torch.float64)
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.uniform_(-init, init, generator=generator)
@@ -53,7 +54,7 @@ class Controller(nn.Module):
         self.absent = columns >= torch.tensor(counts)[:, None]  # (decisions, widest)
         self.columns = (columns + self.offsets[:, None]).masked_fill(self.absent, 0)
 
-    def log_probabilities(self, choices: Tensor) -> Tensor:
+    def log_p(self, choices: Tensor) -> Tensor:
         """(batch, decisions) of choices -> (batch, decisions, widest) of log p(choice | those before it)."""
         tokens = 1 + self.offsets[:-1] + choices[:, :-1]
         start = torch.zeros(len(choices), 1, dtype=torch.int64)
@@ -64,18 +65,18 @@ class Controller(nn.Module):
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`count` sequences, (count, decisions), and the log probability of each, (count,)."""
+        """`count` sequences and the log probabilities of their choices, both (count, decisions)."""
         token, state = torch.zeros(count, 1, dtype=torch.int64), None
-        choices, log_p = [], torch.zeros(count, dtype=torch.float64)
+        choices, log_p = [], []
         for position, offset in enumerate(self.offsets.tolist()):
             hidden, state = self.lstm(self.embedding(token), state)
             logits = self.output(hidden[:, 0])[:, self.columns[position]].masked_fill(self.absent[position], -1e9)
             log_choice = logits.log_softmax(dim=-1)
             choice = torch.multinomial(log_choice.exp(), 1, generator=generator)
-            log_p += log_choice.gather(1, choice)[:, 0]
             choices.append(choice)
+            log_p.append(log_choice.gather(1, choice))
             token = 1 + offset + choice
-        return torch.cat(choices, dim=1), log_p
+        return torch.cat(choices, dim=1), torch.cat(log_p, dim=1)
 
 
 class Ppo(Searcher):
@@ -92,9 +93,9 @@ class Ppo(Searcher):
         self._controller = Controller(counts, options.hidden, options.init, self._generator)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=options.learning_rate)
         self._baseline: float | None = None
-        # log p of what was asked for, when it was: the clipped ratio is against the policy that sampled
-        self._asked: dict[Indices, float] = {}
-        self._told: list[tuple[Indices, float, float]] = []  # choices, log p when sampled, reward
+        # log p of each choice when it was sampled: the clipped ratio is against the policy of that time
+        self._asked: dict[Indices, list[float]] = {}
+        self._told: list[tuple[Indices, list[float], float]] = []  # choices, log p when sampled, reward
 
     def _propose(self, count: int) -> list[Indices]:
         if count == 0:
@@ -106,12 +107,61 @@ class Ppo(Searcher):
 
     def _learn(self, results: list[tuple[Indices, float]]) -> None:
         for indices, reward in results:
-            log_p = self._asked.pop(indices, None)
-            if log_p is None:
-                log_p = float(self._evaluate([indices])[0])
+            log_p = self._asked.pop(indices, None) or self._log_p_now(indices)
             self._told.append((indices, log_p, reward))
             if len(self._told) == self.options.batch_size:
                 self._update()
                 self._told = []
 
-    def _evaluate(self, sequences: list[Indices]) -> tuple[Tensor, Tensor]: ...
+    def _log_p_now(self, indices: Indices) -> list[float]:
+        """For what was not sampled, or is told a second time."""
+        choices = torch.tensor([indices])
+        with torch.no_grad():
+            log_p: list[float] = self._controller.log_p(choices).gather(2, choices[..., None])[0, :, 0].tolist()
+        return log_p
+
+    def _update(self) -> None:
+        options = self.options
+        choices = torch.tensor([indices for indices, _, _ in self._told])
+        log_p_then = torch.tensor([log_p for _, log_p, _ in self._told], dtype=torch.float64)
+        advantage = self._advantages([reward for _, _, reward in self._told])[:, None]
+        for _ in range(options.epochs):
+            log_p = self._controller.log_p(choices)
+            ratio = (log_p.gather(2, choices[..., None])[..., 0] - log_p_then).exp()
+            clipped = ratio.clamp(1 - options.clip, 1 + options.clip)
+            gain = torch.minimum(ratio * advantage, clipped * advantage).mean()
+            entropy = -(log_p.exp() * log_p).sum(dim=-1).mean()
+            self._optimizer.zero_grad()
+            (-gain - options.entropy * entropy).backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+
+    def _advantages(self, rewards: list[float]) -> Tensor:
+        """Rewards above the moving average, which begins at the mean of the first batch and then takes these in."""
+        if self._baseline is None:
+            self._baseline = sum(rewards) / len(rewards)
+        advantages = torch.tensor(rewards, dtype=torch.float64) - self._baseline
+        for reward in rewards:
+            self._baseline += (1 - self.options.baseline) * (reward - self._baseline)
+        if self.options.normalize:
+            advantages = advantages / (advantages.square().mean().sqrt() + 1e-8)
+        return advantages
+
+    def _state(self) -> dict[str, Any]:
+        return copy.deepcopy(
+            {
+                "controller": dict(self._controller.state_dict()),
+                "optimizer": self._optimizer.state_dict(),
+                "generator": self._generator.get_state(),
+                "baseline": self._baseline,
+                "asked": [[list(indices), log_p] for indices, log_p in self._asked.items()],
+                "told": [[list(indices), log_p, reward] for indices, log_p, reward in self._told],
+            }
+        )
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._controller.load_state_dict(state["controller"])
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self._generator.set_state(state["generator"])
+        self._baseline = state["baseline"]
+        self._asked = {tuple(indices): list(log_p) for indices, log_p in state["asked"]}
+        self._told = [(tuple(indices), list(log_p), reward) for indices, log_p, reward in state["told"]]

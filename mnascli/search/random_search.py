@@ -1,7 +1,7 @@
 """Random search that never repeats itself: it walks through the whole space in a random order.
 
-The order is a keyed permutation of the numbers below the size of the space (a Feistel network; numbers that fall outside
-are sent through again), so that all it has to remember is how far it is, also after 10^5 trials out of 10^18.
+The order is a keyed permutation of the numbers below the size of the space (a Feistel network; numbers that fall
+outside are sent through again), so that all it has to remember is how far it is, also after 10^5 trials out of 10^18.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ Indices = tuple[int, ...]  # one choice for each decision of the space
 class Result:
     """What came of a proposed architecture; searchers learn from `reward` alone.
 
-    A trial that failed (crash, NaN, out of memory) has `Objective.failed` as its reward and neither accuracy nor latency.
-    `accuracy` is from 0 to 1, on the validation part; `latency_ms` in milliseconds.
+    A trial that failed (crash, NaN, out of memory) has `Objective.failed` as its reward, the worst there is, and
+    neither accuracy nor latency. `accuracy` is from 0 to 1, on the validation part; `latency_ms` in milliseconds.
     """
 
     architecture: Architecture
@@ -45,10 +45,10 @@ class Result:
 class Searcher(ABC):
     """Proposes architectures of a space and learns from their rewards.
 
-    All of its randomness comes from `seed`. After `load_state_dict(s)` it goes on exactly as the searcher did from which
-    `s` was taken. Results may be told in any grouping, singly or many at a time, also of architectures that were never
-    asked for; only their order counts. A state is made of plain numbers, strings, lists, dicts and tensors, shares
-    nothing with the searcher, and can be loaded with torch.load(weights_only=True).
+    All of its randomness comes from `seed`. After `load_state_dict(s)` it goes on exactly as the searcher did from
+    which `s` was taken. Results may be told in any grouping, singly or many at a time, also of architectures that were
+    never asked for; only their order counts. A state is made of plain numbers, strings, lists, dicts and tensors,
+    shares nothing with the searcher, and can be loaded with torch.load(weights_only=True).
     """
 
     name: ClassVar[str]  # its key in SEARCHERS

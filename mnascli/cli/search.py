@@ -1,0 +1,166 @@
+"""`mnas search`: the main job, from the data and a latency target to a .tflite file that meets it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say
+from mnascli.errors import TargetMissedError, UsageError
+
+if TYPE_CHECKING:
+    from mnascli.engine.pipeline import Job
+
+
+def search(
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template", "-t", envvar="MNAS_TEMPLATE", help="A shipped template or a .yaml file [default: quick]."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", envvar="MNAS_CONFIG", help="A YAML file over the template.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", envvar="MNAS_DATA", help="A data set's name or a folder, one sub-folder a class."),
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option("--device", envvar="MNAS_DEVICE", help="Device to measure on; may be repeated.")
+    ] = None,
+    target_ms: Annotated[
+        list[str] | None,
+        typer.Option("--target-ms", envvar="MNAS_TARGET_MS", help="Latency target in ms, or DEVICE=MS, repeated."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", envvar="MNAS_TRIALS", min=1, help="Candidates to try.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", envvar="MNAS_SEED", min=0, help="Seed of the search.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run [default: template and time].")] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would run and how long, and stop.")] = False,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the most accurate network within a latency target.
+
+    Example: mnas search --data ./pictures --target-ms 75
+    """
+    if resume is not None and any((template, config, data, device, target_ms, name, seed, dry_run)):
+        raise UsageError(
+            "--resume goes on with the run's own configuration: of the other options it takes --trials only"
+        )
+    flags = {
+        "data": data,
+        "devices": device or None,
+        "target_ms": parse_targets(target_ms or []),
+        "trials": trials,
+        "seed": seed,
+    }
+    if dry_run:
+        _dry_run(template, config, flags, as_json)
+        return
+    job = _open(resume, trials, runs) if resume else _begin(template, config, flags, name, runs)
+    path = job.run.path
+    try:
+        _run(job)
+    except KeyboardInterrupt:
+        say(f"interrupted; nothing is lost: go on with\n    mnas search --resume {path}")
+        raise typer.Exit(130) from None
+    finally:
+        job.close()
+    _report(job, as_json)
+
+
+def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
+    """A target for all devices, or one for each. Raises UsageError for what is no number of milliseconds."""
+    targets: dict[str, float] = {}
+    for text in texts:
+        device, _, number = text.rpartition("=")
+        try:
+            targets[device] = float(number)
+        except ValueError:
+            raise UsageError(f"--target-ms {text}: milliseconds were expected, as in 75 or pixel=75") from None
+    if "" in targets and len(texts) > 1:
+        raise UsageError("--target-ms: give one number, or DEVICE=MS for each device")
+    return targets.get("", targets or None)
+
+
+def _begin(template: str | None, config: Path | None, flags: dict[str, Any], name: str | None, runs: Path) -> Job:
+    from mnascli.engine import pipeline
+    from mnascli.engine.config import DEFAULT_TEMPLATE, resolve
+
+    resolved = resolve(template, config, flags)
+    if not flags["devices"] and resolved.devices == ("host",):
+        say("no device was named: measuring on this machine (host); --device names another")
+    stem = Path(template or (config.stem if config else DEFAULT_TEMPLATE)).stem
+    return pipeline.begin(resolved, runs / (name or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"))
+
+
+def _open(resume: str, trials: int | None, runs: Path) -> Job:
+    from mnascli.engine import pipeline
+    from mnascli.runs import find_run
+
+    return pipeline.resume(find_run(resume, runs), trials)
+
+
+def _run(job: Job) -> None:
+    from mnascli.cli.progress import SearchProgress
+    from mnascli.engine.pipeline import run_all
+
+    with SearchProgress(job.config, job.run.state) as progress:
+        job.run.listeners.append(progress.show)
+        run_all(job)
+
+
+def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], as_json: bool) -> None:
+    from mnascli.engine.config import resolve
+    from mnascli.engine.estimate import estimate
+
+    plan = estimate(resolve(template, config, flags))
+    if as_json:
+        print_json(plan)
+    else:
+        print_table(("what", "value"), list(plan.items()))
+
+
+def _report(job: Job, as_json: bool) -> None:
+    from mnascli.engine.summary import summarize
+
+    state, path = job.run.state, job.run.path
+    summary = summarize(path, state)
+    if as_json:
+        print_json(summary)
+    else:
+        _print_report(summary, path)
+    export = state.export
+    if export is not None and not state.meets_targets(export["latency_ms"], job.config.final.tolerance):
+        raise TargetMissedError(
+            f"the exported file takes {export['latency_ms']} ms, the target is {state.targets_ms} ms "
+            f"(tolerance {job.config.final.tolerance:.0%}): try --trials {2 * len(state.trials)} with --resume {path}"
+        )
+
+
+def _print_report(summary: dict[str, Any], path: Path) -> None:
+    best = summary["best"]
+    rows = []
+    for entry in summary["comparison"]:
+        spread = f" ± {entry['test_spread']:.3f}" if entry["test_spread"] is not None else ""
+        test = f"{entry['test_mean']:.3f}{spread}" if entry["test_mean"] is not None else "-"
+        latency = " ".join(f"{ms:.3f}" for ms in entry["latency_ms"].values())
+        rows.append((entry["model"], test, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
+    seeds = max((entry["seeds"] for entry in summary["comparison"]), default=0)
+    columns = ("model", f"test accuracy ({seeds} seeds)", "latency ms", "parameters", "multiply-adds")
+    print_table(columns, rows, title=f"\nTarget {summary['target_ms']} ms; all trained alike, measured in one go:")
+    if best is not None:
+        print(f"\nfound:   {best['architecture']}")
+    if summary["export"] is not None:
+        export = summary["export"]
+        latency = " ".join(f"{device} {ms:.3f} ms" for device, ms in export["latency_ms"].items())
+        print(f"file:    {path / export['file']} ({export['size_mb']:.2f} MB; measured again: {latency})")
+        print(f"         largest difference to the trained network {export['max_abs_difference']:.2g}")
+    print(f"run:     {path}   (mnas runs show {path.name})")

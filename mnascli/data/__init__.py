@@ -1,0 +1,23 @@
+"""Data sets: the bundled one, the full Fashion-MNIST, and any folder of images. numpy and Pillow come on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnascli.data.dataset import DataError, Dataset, Split
+    from mnascli.data.loading import load
+
+__all__ = ["DataError", "Dataset", "Split", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "load":
+        from mnascli.data.loading import load
+
+        return load
+    from mnascli.data import dataset
+
+    return getattr(dataset, name)

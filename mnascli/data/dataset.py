@@ -1,0 +1,117 @@
+"""What a data set is to the rest of mnas: three parts of uint8 images with labels, and what normalises them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mnascli.errors import MnasError
+
+PARTS = ("train", "validation", "test")
+CHUNK = 4096  # images that are summed up or hashed at a time
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+class DataError(MnasError):
+    """Images that cannot be used: too few, unreadable, or not sorted into classes as they should be."""
+
+
+class Split(NamedTuple):
+    """One part: images (N, size, size, channels), maybe memory-mapped, and labels (N,) from 0 to classes - 1."""
+
+    images: Images
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set, ready to train on.
+
+    `mean` and `std` are one value a channel, of pixels from 0 to 1, over the training part. `hash` stands for the
+    content of all parts, so for the split too. `skipped` names the broken images that were left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    hash: str
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Height and width of the images in pixels."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for greyscale, 3 for RGB."""
+        return int(self.train.images.shape[3])
+
+    def normalise(self, images: Images) -> Floats:
+        """Float images as networks take them: (pixel / 255 - mean) / std. Same shape, NHWC."""
+        scale, offset = self.scale_and_offset()
+        return images * scale + offset
+
+    def scale_and_offset(self) -> tuple[Floats, Floats]:
+        """The normalisation as pixel * scale + offset, each (channels,), of pixels from 0 to 255."""
+        mean, std = np.array(self.mean), np.array(self.std)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def from_arrays(name: str, classes: Sequence[str], parts: Sequence[Split]) -> Dataset:
+    """A data set of train, validation and test as they lie in memory, with its statistics and hash worked out."""
+    statistics = Statistics(parts[0].images.shape[3])
+    for images in chunks(parts[0].images):
+        statistics.add(images)
+    mean, std = statistics.mean_and_std()
+    train, validation, test = parts
+    return Dataset(name, tuple(classes), train, validation, test, mean, std, content_hash(classes, parts))
+
+
+class Statistics:
+    """Mean and standard deviation a channel of images that come in chunks; exact, because pixels are counted."""
+
+    def __init__(self, channels: int) -> None:
+        self.counts = np.zeros((channels, 256), np.int64)
+
+    def add(self, images: Images) -> None:
+        """Count the pixels of (N, height, width, channels)."""
+        for channel, counts in enumerate(self.counts):
+            counts += np.bincount(images[..., channel].ravel(), minlength=256)
+
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Of pixels from 0 to 1. A channel that is the same everywhere gets 1 / 255, so that one can divide by it."""
+        values = np.arange(256) / 255
+        totals = self.counts.sum(1)
+        mean = self.counts @ values / totals
+        variance = self.counts @ values**2 / totals - mean**2
+        std = np.sqrt(np.maximum(variance, (1 / 255) ** 2))
+        return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def content_hash(classes: Sequence[str], parts: Iterable[Split]) -> str:
+    """Hexadecimal, of class names, shapes, images and labels, part by part."""
+    state = blake2b("\0".join(classes).encode(), digest_size=16)
+    for part in parts:
+        state.update(repr(part.images.shape).encode())
+        for images in chunks(part.images):
+            state.update(np.ascontiguousarray(images).data)
+        state.update(np.ascontiguousarray(part.labels, np.dtype("<i8")).data)
+    return state.hexdigest()
+
+
+def chunks(array: npt.NDArray[Any]) -> Iterable[npt.NDArray[Any]]:
+    """`array` in pieces of CHUNK along its first axis."""
+    return (array[start : start + CHUNK] for start in range(0, len(array), CHUNK))

@@ -1,0 +1,115 @@
+"""The CPU of this machine as a device: a worker process, kept alive, pinned to one core."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from mnascli.devices.device import Core, DeviceInfo, Kind, Probe, Session, Setup, fastest_cores
+from mnascli.devices.worker_process import WORKER_FILE, WorkerProcess
+from mnascli.errors import UsageError
+
+
+class HostDevice:
+    """See `Device`. `cores`: 'auto' for the fastest that this process may use, or their numbers.
+
+    Raises UsageError for a core that this process cannot use.
+    """
+
+    name = "host"
+    kind: Kind = "host"
+    serial = "host"
+
+    def __init__(self, cores: Literal["auto"] | Sequence[int] = "auto", threads: int = 1) -> None:
+        usable = host_cores()
+        chosen = fastest_cores(usable, threads) if cores == "auto" else tuple(int(core) for core in cores)
+        unknown = set(chosen) - {core.index for core in usable}
+        if unknown:
+            there = ", ".join(str(core.index) for core in usable) or "none can be chosen on this system"
+            raise UsageError(f"host: core {min(unknown)} cannot be used (usable: {there}): change 'cores'")
+        self.setup = Setup(cores=chosen, threads=threads)
+        pinning = ",".join(str(core) for core in chosen)
+        # -P: the worker's folder holds modules of our own, which must not be taken for those it imports.
+        command = [sys.executable, "-P", str(WORKER_FILE), "--cores", pinning, "--threads", str(threads)]
+        self._worker = WorkerProcess(command, name="host")
+
+    @property
+    def fingerprint(self) -> str:
+        runtime = importlib.metadata.version("ai-edge-litert")
+        return f"host/{platform.node()}/{cpu_model()}/{platform.platform()}/ai-edge-litert {runtime}"
+
+    def probe(self) -> Probe:
+        conditions = self._worker.conditions()
+        usable = host_cores()
+        # Linux tells more cores than this process may use, in a container or under taskset.
+        fewer = len(usable) < (os.cpu_count() or 0)
+        return Probe(
+            info=host_info(),
+            cores=usable,
+            suggested=Setup(cores=fastest_cores(usable)),
+            conditions=conditions,
+            governor=_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            free_mb=shutil.disk_usage(tempfile.gettempdir()).free / 2**20,
+            notes=(f"this process may use {len(usable)} of {os.cpu_count()} cores",) if fewer else (),
+        )
+
+    def run(
+        self, model: Path, *, warmups: int, warmup_min_s: float, runs: int, min_s: float, timeout_s: float
+    ) -> Session:
+        return self._worker.run(
+            model, warmups=warmups, warmup_min_s=warmup_min_s, runs=runs, min_s=min_s, timeout_s=timeout_s
+        )
+
+    def release(self, model: Path) -> None:
+        self._worker.release(model)
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+def host_cores() -> tuple[Core, ...]:
+    """The cores this process may run on, with their maximum clock; empty where a process cannot be pinned."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(Core(index, _max_mhz(index)) for index in sorted(os.sched_getaffinity(0)))
+
+
+def host_info() -> DeviceInfo:
+    """The line of this machine in the list of devices; starts nothing."""
+    return DeviceInfo(
+        name="host",
+        kind="host",
+        serial="host",
+        state="ready",
+        model=platform.node(),
+        soc=cpu_model(),
+        abi=platform.machine(),
+        os=f"{platform.system()} {platform.release()}",
+    )
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.startswith(("model name", "Hardware", "Model")):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _max_mhz(core: int) -> float | None:
+    khz = _read(f"/sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq")
+    return int(khz) / 1000 if khz.isdigit() else None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,51 @@
+"""Measuring models side by side: all in one batch, so that a slow minute falls on all of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnascli import tflite
+from mnascli.devices.device import ModelError
+from mnascli.engine.bench import open_bench
+from mnascli.engine.models import find_model
+from mnascli.errors import MnasError
+
+
+def benchmark(
+    models: Sequence[str],
+    devices: Sequence[str],
+    runs: Path,
+    *,
+    width: float | None = None,
+    size: int | None = None,
+    classes: int | None = None,
+) -> list[dict[str, Any]]:
+    """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
+
+    Width, size and classes apply to models, not to files.
+    """
+    results = []
+    with tempfile.TemporaryDirectory(prefix="mnas") as folder:
+        files = []
+        for index, model in enumerate(models):
+            if model.endswith(".tflite"):
+                files.append(Path(model))
+                continue
+            architecture = find_model(model, runs).architecture.on(width=width, size=size, classes=classes)
+            files.append(tflite.write(architecture, Path(folder) / f"{index}.tflite"))
+        for name in devices:
+            bench = open_bench(name)
+            try:
+                measured = bench.measure_files(files)
+            finally:
+                bench.close()
+            for model, latency in zip(models, measured, strict=True):
+                if isinstance(latency, ModelError):
+                    raise MnasError(f"{model} cannot be measured on {name}: {latency}")
+                keys = ("median_ms", "p5_ms", "p95_ms", "runs", "verdict", "problem", "model_sha256")
+                values = {key: getattr(latency, key) for key in keys}
+                results.append({"model": model, "device": name, **values, "sessions": len(latency.sessions)})
+    return results

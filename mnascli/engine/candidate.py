@@ -1,0 +1,60 @@
+"""What a child process does: train one network, short or long, and report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mnascli import nets
+from mnascli.data import Dataset, load
+from mnascli.space import Architecture
+from mnascli.training.checkpoint import save_checkpoint
+from mnascli.training.evaluate import evaluate
+from mnascli.training.loop import train
+from mnascli.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which pictures, at which size; a child opens them by itself."""
+
+    source: str
+    size: int
+    channels: int | None
+    on_broken: Literal["skip", "stop"] = "skip"
+
+    def load(self) -> Dataset:
+        return load(self.source, size=self.size, channels=self.channels, on_broken=self.on_broken)
+
+
+def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: int, threads: int) -> dict[str, Any]:
+    """Train a candidate for a short while; its accuracy on the validation part."""
+    began = time.monotonic()
+    network = nets.build(Architecture.parse(architecture), seed)
+    trained = train(network, data.load(), recipe, seed=seed, threads=threads)
+    return {
+        "accuracy": trained.accuracy,
+        "history": list(trained.history),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def train_fully(
+    architecture: str, data: DataRequest, recipe: Recipe, seed: int, folder: Path, threads: int
+) -> dict[str, Any]:
+    """Train a network for long, resumably, and keep it: accuracies on validation and test part, and the checkpoint."""
+    began = time.monotonic()
+    dataset = data.load()
+    network = nets.build(Architecture.parse(architecture), seed)
+    trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)
+    test = evaluate(network, dataset.test, dataset)
+    checkpoint = save_checkpoint(folder / "model.safetensors", network, dataset, recipe, accuracy=trained.accuracy)
+    return {
+        "validation": trained.accuracy,
+        "test": test.top1,
+        "test_top5": test.top5,
+        "seconds": round(time.monotonic() - began, 3),
+        "checkpoint": str(checkpoint),
+    }

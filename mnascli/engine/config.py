@@ -1,0 +1,132 @@
+"""The configuration of a search: what a template or a config file may say, and how the layers of it are joined.
+
+Flag > environment (MNAS_*) > config file > template > default. What results is written into the run, every value of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field
+
+from mnascli.resources import folder
+from mnascli.schema import Schema, parse, read_yaml
+from mnascli.search.objective import Kind, check_target
+from mnascli.space.factorized import SpaceConfig, template_path
+from mnascli.training.recipe import Recipe
+
+DEFAULT_TEMPLATE = "quick"
+
+TargetMs = Annotated[float | dict[str, float] | None, BeforeValidator(lambda value: value and check_target(value))]
+
+
+class ReferenceConfig(Schema):
+    """A published network whose latency on the device becomes the target."""
+
+    model: str = Field("mobilenet-v2", description="A name of the zoo.")
+    width: float = Field(1.0, gt=0, description="Its depth multiplier.")
+
+
+class ObjectiveConfig(Schema):
+    kind: Kind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
+    alpha: float | None = Field(None, le=0, description="Exponent within the target; null: the kind's own.")
+    beta: float | None = Field(None, le=0, description="Exponent (absolute: weight) beyond it; null: the kind's own.")
+
+
+class SearcherConfig(Schema):
+    name: str = Field("ppo", description="ppo, reinforce, evolution or random.")
+    options: dict[str, Any] = Field({}, description="The searcher's own options.")
+
+
+class FinalConfig(Schema):
+    """What comes after the search."""
+
+    recipe: Recipe = Field(Recipe(), description="Training of the finalists and of what they are compared with.")
+    finalists: int = Field(3, ge=1, description="Trials that are trained in full; the best on validation wins.")
+    seeds: int = Field(1, ge=1, description="Trainings of the winner and of each reference model.")
+    compare: tuple[str, ...] = Field((), description="Zoo models, scaled to the winner's latency, to compare with.")
+    export: bool = Field(True, description="Export the winner to TFLite and measure the file again.")
+    tolerance: float = Field(
+        0.1, ge=0, description="The exported file meets its target if it is at most this fraction above it."
+    )
+
+
+class Config(Schema):
+    """A search, from the data to the exported file."""
+
+    description: str = Field("", description="One line for `mnas templates list`.")
+    data: str = Field("fashion-mnist-10k", description="A data set's name or a folder of pictures.")
+    channels: int | None = Field(None, ge=1, description="Colours to read pictures with; null: the data's own.")
+    on_broken_image: Literal["skip", "stop"] = Field("skip", description="What a picture that cannot be read does.")
+    devices: tuple[str, ...] = Field(("host",), min_length=1, description="Devices or profiles to measure on.")
+    target_ms: TargetMs = Field(None, description="Latency target in ms, or one for each device; null: target_from.")
+    target_from: ReferenceConfig = Field(ReferenceConfig(), description="Gives the target where target_ms is null.")
+    objective: ObjectiveConfig = Field(ObjectiveConfig(), description="Accuracy and milliseconds into one reward.")
+    searcher: SearcherConfig = Field(SearcherConfig(), description="Who proposes the candidates.")
+    trials: int = Field(100, ge=1, description="Candidates to try.")
+    batch: int = Field(10, ge=1, description="Candidates asked for at a time.")
+    seed: int = Field(0, ge=0, description="Seed of the search and of every training in it.")
+    workers: int | None = Field(None, ge=1, description="Trainings at once; null: as many as the cores allow.")
+    threads: int = Field(1, ge=1, description="Cores for each training.")
+    trial_timeout_s: float = Field(3600.0, gt=0, description="A training that takes longer is a failed trial.")
+    failures_in_a_row: int = Field(5, ge=1, description="After so many failures alike in a row the search stops.")
+    proxy: Recipe = Field(Recipe(), description="The short training of each candidate.")
+    final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
+    space: SpaceConfig = Field(description="The architectures that may be built.")
+
+
+def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> Config:
+    """The configuration out of a template, a config file over it, and flags over both.
+
+    A config file may name its template under the key `template`. `flags` are nested like the file; None is 'not given'.
+    Raises UsageError that names the source and the key.
+    """
+    from_file = read_yaml(config_file) if config_file else {}
+    named = from_file.pop("template", None)
+    name = template or named or (None if "space" in from_file else DEFAULT_TEMPLATE)
+    values: dict[str, Any] = {}
+    source = str(config_file) if config_file else "options"
+    if name is not None:
+        path = Path(name) if Path(name).suffix else template_path(name)
+        values = read_yaml(path)
+        parse(Config, values, str(path))  # so that an error names the file it stands in
+        source = str(config_file) if config_file else str(path)
+    return parse(Config, _merge(_merge(values, from_file), flags), source)
+
+
+def dump(config: Config) -> str:
+    """The configuration as YAML with every value written out; `load` reads it back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=110)
+
+
+def load(path: Path) -> Config:
+    """The configuration that `dump` wrote. Raises UsageError."""
+    return parse(Config, read_yaml(path), str(path))
+
+
+def templates() -> dict[str, Config]:
+    """The shipped templates by name."""
+    paths = sorted(folder("templates").glob("*.yaml"))
+    return {path.stem: parse(Config, read_yaml(path), str(path)) for path in paths}
+
+
+def final_recipe(model: str, runs: Path, template: str, epochs: int | None) -> Recipe:
+    """The long training's recipe: that of the run which `model` names, else the template's; at other epochs if given."""
+    from_run = runs / model.partition(":")[0] / "config.yaml"
+    config = load(from_run) if from_run.is_file() else resolve(template, None, {})
+    recipe = config.final.recipe
+    return recipe if epochs is None else recipe.model_copy(update={"epochs": epochs})
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, mappings joined key by key; None in `above` gives way."""
+    result = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = _merge(result[key], value)
+        elif value is not None:
+            result[key] = value
+    return result

@@ -1,0 +1,55 @@
+"""What a search would do and how long it would take, from one short training and one measurement of a sampled network."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from mnascli import nets
+from mnascli.engine.config import Config
+from mnascli.engine.executors import LocalProcesses
+from mnascli.engine.pipeline import load_data, open_benches, space_of
+from mnascli.space import count
+from mnascli.training.loop import seconds_per_epoch
+
+SAMPLE = 15
+
+
+def estimate(config: Config) -> dict[str, Any]:
+    """Trials, data, devices, and minutes. Trains nothing to an end and writes nothing.
+
+    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to larger or smaller
+    networks takes longer or less.
+    """
+    dataset = load_data(config)
+    space = space_of(config, dataset, "config")
+    rng = random.Random(config.seed)
+    sampled = sorted((space.sample(rng) for _ in range(SAMPLE)), key=lambda one: count(one).multiply_adds)
+    typical = sampled[SAMPLE // 2]
+    epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
+    benches = open_benches(config)
+    began = time.monotonic()
+    for bench in benches:
+        bench.measure([typical])
+        bench.close()
+    measuring_s = time.monotonic() - began
+    places = LocalProcesses(config.workers, config.threads).places
+    final = config.final
+    long_runs = final.finalists + final.seeds * (1 + len(final.compare)) - 1
+    search_s = config.trials * (config.proxy.epochs * epoch_s / places + measuring_s / 2)
+    after_s = long_runs * final.recipe.epochs * epoch_s / places
+    return {
+        "data": f"{dataset.name}: {len(dataset.train.labels):,} training, {len(dataset.validation.labels):,} validation, "
+        f"{len(dataset.test.labels):,} test images, {len(dataset.classes)} classes",
+        "devices": ", ".join(config.devices),
+        "networks in the space": f"{space.size:.3g}",
+        "searcher": config.searcher.name,
+        "trials": config.trials,
+        "trainings at once": places,
+        "seconds to train a candidate": round(config.proxy.epochs * epoch_s, 1),
+        "seconds to measure a candidate": round(measuring_s, 1),
+        "long trainings after it": long_runs,
+        "search_minutes": round(search_s / 60, 1),
+        "total_minutes": round((search_s + after_s) / 60, 1),
+    }

@@ -1,0 +1,124 @@
+"""Evaluating candidates on this machine: measured on the devices, trained in child processes, both at the same time.
+
+While the host measures, no child trains on the core that it measures on.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from mnascli.devices.device import Device, ModelError
+from mnascli.devices.measuring import Latency
+from mnascli.engine.bench import Bench
+from mnascli.engine.candidate import train_candidate
+from mnascli.engine.executors import Executor, Finished, Started, Task, TaskEvent, TaskFailed
+from mnascli.engine.loop import Job, Outcome
+from mnascli.runs import write_atomically
+
+
+@dataclass(frozen=True)
+class LocalEvaluator:
+    """Measures with one bench a device and trains with `executor`; `training` are the arguments all candidates share."""
+
+    benches: Sequence[Bench]
+    executor: Executor
+    training: dict[str, Any]
+    seed: int
+    trial_folder: Callable[[int], Path]
+
+    def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """The outcomes of all jobs, in the order in which they happen."""
+        outcomes: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+        stop = threading.Event()
+        threads = [threading.Thread(target=self._train, args=(jobs, outcomes, stop), daemon=True)]
+        with ExitStack() as reservations:
+            for bench in self.benches:
+                reserved = reservations.enter_context(ExitStack())
+                # Taken before any training starts, so that the measuring comes first on its core.
+                reserved.enter_context(self.executor.reserve(_host_core(bench.device)))
+                threads.append(
+                    threading.Thread(target=self._measure, args=(bench, jobs, outcomes, reserved), daemon=True)
+                )
+            for thread in threads:
+                thread.start()
+            try:
+                running = len(threads)
+                while running:
+                    outcome = outcomes.get()
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                    running -= outcome is None
+                    if outcome is not None:
+                        yield outcome
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
+
+    def _measure(
+        self, bench: Bench, jobs: Sequence[Job], outcomes: queue.SimpleQueue[Any], reservation: ExitStack
+    ) -> None:
+        name = bench.device.name
+        waiting = [job for job in jobs if name in job.missing_devices]
+        try:
+            with reservation:
+                results = bench.measure([job.architecture for job in waiting])
+            for job, result in zip(waiting, results, strict=True):
+                outcomes.put(self._measured(job.trial, name, result))
+            outcomes.put(None)
+        except BaseException as error:
+            outcomes.put(error)
+
+    def _measured(self, trial: int, device: str, result: Latency | ModelError) -> Outcome:
+        if isinstance(result, ModelError):
+            values = {"stage": "measure", "kind": type(result).__name__, "reason": f"{device}: {result}"}
+            return Outcome("failed", trial, values)
+        file = self.trial_folder(trial) / f"latency-{device}.json"
+        write_atomically(file, json.dumps(result.to_json()).encode())
+        values = {
+            "device": device,
+            "latency_ms": result.median_ms,
+            "p5_ms": result.p5_ms,
+            "p95_ms": result.p95_ms,
+            "verdict": result.verdict,
+        }
+        return Outcome("measured", trial, values)
+
+    def _train(self, jobs: Sequence[Job], outcomes: queue.SimpleQueue[Any], stop: threading.Event) -> None:
+        tasks = [self._task(job) for job in jobs if job.needs_training]
+        events = self.executor.map(tasks)
+        try:
+            for event in events:
+                outcomes.put(_training_outcome(event))
+                if stop.is_set():
+                    break
+            outcomes.put(None)
+        except BaseException as error:
+            outcomes.put(error)
+        finally:
+            events.close()
+
+    def _task(self, job: Job) -> Task:
+        arguments = {**self.training, "architecture": str(job.architecture), "seed": self.seed + job.trial}
+        return Task(job.trial, train_candidate, arguments, self.trial_folder(job.trial) / "stderr.txt")
+
+
+def _training_outcome(event: TaskEvent) -> Outcome:
+    match event:
+        case Started(trial, worker):
+            return Outcome("started", trial, {"worker": worker})
+        case Finished(trial, trained):
+            return Outcome("trained", trial, trained)
+        case TaskFailed(trial, kind, reason):
+            return Outcome("failed", trial, {"stage": "train", "kind": kind, "reason": reason})
+
+
+def _host_core(device: Device) -> int | None:
+    """The core of this machine that the device needs for itself."""
+    return device.setup.cores[0] if device.kind == "host" and device.setup.cores else None

@@ -1,0 +1,281 @@
+"""The main job from the data to the file, in phases; every phase goes on where a killed one ended.
+
+target -> search -> finalists (trained in full, the best on validation wins) -> compare -> export
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mnascli.data import Dataset
+from mnascli.devices.store import LatencyStore
+from mnascli.engine import config as configuration
+from mnascli.engine.bench import Bench, open_bench
+from mnascli.engine.candidate import DataRequest, train_fully
+from mnascli.engine.config import Config
+from mnascli.engine.evaluator import LocalEvaluator
+from mnascli.engine.executors import Finished, LocalProcesses, Task, TaskFailed
+from mnascli.engine.exporting import export
+from mnascli.engine.loop import search
+from mnascli.engine.targets import median_ms, scale_to_latency, targets_by_device
+from mnascli.errors import MnasError
+from mnascli.runs import Run, Trial, create_run, open_run, read_meta
+from mnascli.search import create_searcher
+from mnascli.search.objective import make_objective
+from mnascli.space import Architecture, Space, count, load, make_space
+
+
+@dataclass
+class Job:
+    """A search with all that it works with."""
+
+    run: Run
+    config: Config
+    dataset: Dataset
+    space: Space
+    benches: list[Bench]
+    executor: LocalProcesses
+
+    @property
+    def data(self) -> DataRequest:
+        return data_request(self.config, self.space)
+
+    def close(self) -> None:
+        for bench in self.benches:
+            bench.close()
+        self.run.close()
+
+
+def data_request(config: Config, space: Space) -> DataRequest:
+    size = space.config.input
+    return DataRequest(config.data, size.size, size.channels, config.on_broken_image)
+
+
+def space_of(config: Config, dataset: Dataset, source: str) -> Space:
+    """The configured space, for the pictures and classes of the data."""
+    space = make_space(config.space.model_dump(), source)
+    return space.on(channels=dataset.channels, classes=len(dataset.classes))
+
+
+def load_data(config: Config) -> Dataset:
+    """The configured data at the space's input size. Raises MnasError or UsageError naming the folder or file."""
+    return DataRequest(config.data, config.space.input.size, config.channels, config.on_broken_image).load()
+
+
+def begin(config: Config, path: Path) -> Job:
+    """Start a run at `path`. Nothing is written before data, space and devices were found to be there."""
+    dataset = load_data(config)
+    space = space_of(config, dataset, "config")
+    benches = open_benches(config)
+    create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
+    _check_references(config, space)
+    run = create_run(path, configuration.dump(config), _meta(config, space, dataset))
+    return _job(run, config, dataset, space, benches)
+
+
+def resume(path: Path, trials: int | None = None) -> Job:
+    """Go on with a run, with more trials if given. Raises RunError if it is none, or its data changed since."""
+    run = open_run(path)
+    try:
+        config = configuration.load(path / "config.yaml")
+        if trials is not None:
+            config = config.model_copy(update={"trials": trials})
+        dataset = load_data(config)
+        meta = read_meta(path)
+        if meta["data_hash"] != dataset.hash:
+            raise MnasError(f"{config.data}: the data changed since {path} was started: its results would not compare")
+        space = space_of(config, dataset, str(path / "config.yaml"))
+        run.append("run_resumed")
+        return _job(run, config, dataset, space, open_benches(config))
+    except BaseException:
+        run.close()
+        raise
+
+
+def run_all(job: Job) -> None:
+    """Everything that is still to be done. Ctrl-C and kills lose nothing: `resume` goes on from there."""
+    _set_target(job)
+    _search(job)
+    winner = _choose_winner(job)
+    _compare(job, winner)
+    if job.config.final.export:
+        _export(job, winner)
+    if not job.run.state.is_finished:
+        job.run.append("run_finished")
+
+
+def _set_target(job: Job) -> None:
+    if job.run.state.targets_ms:
+        return
+    job.run.append("phase", phase="target")
+    devices = [bench.device.name for bench in job.benches]
+    if job.config.target_ms is not None:
+        targets = targets_by_device(job.config.target_ms, devices)
+        job.run.append("target_set", target_ms=targets, why="given")
+        return
+    reference = job.config.target_from
+    architecture = job.space.adapt(load(reference.model).on(width=reference.width))
+    label = f"{reference.model} x{reference.width:g}"
+    latency_ms = {bench.device.name: median_ms(bench.measure([architecture])[0], label) for bench in job.benches}
+    job.run.append("reference_measured", model=label, architecture=str(architecture), latency_ms=latency_ms)
+    job.run.append("target_set", target_ms=latency_ms, why=f"the latency of {label}")
+
+
+def _search(job: Job) -> None:
+    config, run = job.config, job.run
+    if run.state.phase == "target":
+        run.append("phase", phase="search")
+    values = {**config.objective.model_dump(), "target_ms": run.state.targets_ms}
+    searcher = create_searcher(config.searcher.name, job.space, config.seed, **config.searcher.options)
+    training = {"data": job.data, "recipe": config.proxy}
+    evaluator = LocalEvaluator(job.benches, job.executor, training, config.seed, run.trial_folder)
+    search(
+        run,
+        searcher,
+        evaluator,
+        make_objective(values),
+        trials=config.trials,
+        batch=config.batch,
+        failures=config.failures_in_a_row,
+    )
+
+
+def _choose_winner(job: Job) -> Trial:
+    """Train the best few in full; the most accurate on the validation part wins. No test picture takes part in it."""
+    run = job.run
+    finalists = run.state.ranking()[: job.config.final.finalists]
+    if not finalists:
+        raise MnasError(f"{run.path}: no trial gave a result; see the failures with `mnas runs show {run.path.name}`")
+    if run.state.phase == "search":
+        run.append("phase", phase="finalists")
+    _train_fully(job, [(f"trial-{one.trial}", one.architecture, one.trial, job.config.seed) for one in finalists])
+
+    def validation(trial: Trial) -> float:
+        return float(run.state.long_runs[f"trial-{trial.trial}", job.config.seed]["validation"])
+
+    return max(finalists, key=lambda trial: (validation(trial), -trial.trial))
+
+
+def _compare(job: Job, winner: Trial) -> None:
+    """The winner beside published networks scaled to its latency, all trained alike and measured in one go."""
+    run, config = job.run, job.config
+    if run.state.phase == "finalists":
+        run.append("phase", phase="compare")
+    bench = job.benches[0]
+    entries = {f"trial-{winner.trial}": (winner.architecture, winner.trial)}
+    for model in config.final.compare:
+        known = next((one for name, one in run.state.compared.items() if name.startswith(f"{model} ")), None)
+        if known is not None:
+            entries[known["model"]] = (known["architecture"], None)
+            continue
+        width, architecture = scale_to_latency(bench, job.space, model, winner.latency_ms[bench.device.name])
+        entries[f"{model} x{width:g}"] = (str(architecture), None)
+    if not entries.keys() <= run.state.compared.keys():
+        _measure_together(job, entries)
+    seeds = [config.seed + n for n in range(config.final.seeds)]
+    _train_fully(job, [(name, *entry, seed) for seed in seeds for name, entry in entries.items()])
+
+
+def _measure_together(job: Job, entries: dict[str, tuple[str, int | None]]) -> None:
+    architectures = [Architecture.parse(text) for text, _ in entries.values()]
+    by_device = {
+        bench.device.name: [
+            median_ms(result, name) for name, result in zip(entries, fresh(bench).measure(architectures), strict=True)
+        ]
+        for bench in job.benches
+    }
+    for index, (name, (text, trial)) in enumerate(entries.items()):
+        cost = count(architectures[index])
+        job.run.append(
+            "compared",
+            model=name,
+            architecture=text,
+            trial=trial,
+            latency_ms={device: times[index] for device, times in by_device.items()},
+            parameters=cost.parameters,
+            multiply_adds=cost.multiply_adds,
+        )
+
+
+def _train_fully(job: Job, wanted: Sequence[tuple[str, str, int | None, int]]) -> None:
+    """Long trainings (name, architecture, trial, seed) that the log does not have yet, several at once."""
+    run = job.run
+    missing = [one for one in wanted if (one[0], one[3]) not in run.state.long_runs]
+    tasks = []
+    for key, (name, text, _, seed) in enumerate(missing):
+        folder = run.path / "trained" / f"{name.replace(' ', '-')}-seed{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = {
+            "architecture": text,
+            "data": job.data,
+            "recipe": job.config.final.recipe,
+            "seed": seed,
+            "folder": folder,
+        }
+        tasks.append(Task(key, train_fully, arguments, folder / "stderr.txt"))
+    for event in job.executor.map(tasks):
+        if isinstance(event, TaskFailed):
+            output = tasks[event.key].output
+            raise MnasError(f"the training of {missing[event.key][0]} failed: {event.reason}; see {output}")
+        if isinstance(event, Finished):
+            name, text, trial, seed = missing[event.key]
+            checkpoint = str(Path(event.value.pop("checkpoint")).relative_to(run.path))
+            values = {"architecture": text, "trial": trial, "checkpoint": checkpoint, **event.value}
+            run.append("long_trained", model=name, seed=seed, **values)
+
+
+def _export(job: Job, winner: Trial) -> None:
+    run = job.run
+    if run.state.export is not None:
+        return
+    run.append("phase", phase="export")
+    trained = run.state.long_runs[f"trial-{winner.trial}", job.config.seed]
+    file = run.path / "export" / f"{run.path.name}.tflite"
+    file.parent.mkdir(exist_ok=True)
+    benches = [fresh(bench) for bench in job.benches]
+    exported = export(run.path / trained["checkpoint"], file, job.dataset, benches)
+    run.append("exported", trial=winner.trial, **{**exported, "file": str(file.relative_to(run.path))})
+
+
+def fresh(bench: Bench) -> Bench:
+    """The same bench without memory: everything is measured now."""
+    return replace(bench, store=None)
+
+
+def open_benches(config: Config) -> list[Bench]:
+    """One for each configured device. Raises NoDeviceError naming what there is."""
+    store = LatencyStore()
+    return [open_bench(name, store) for name in config.devices]
+
+
+def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list[Bench]) -> Job:
+    executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
+    return Job(run, config, dataset, space, benches, executor)
+
+
+def _check_references(config: Config, space: Space) -> None:
+    """Find out now, and not after hours, that a model is unknown or does not fit the space's skeleton."""
+    names = list(config.final.compare)
+    if config.target_ms is None:
+        names.append(config.target_from.model)
+    for name in names:
+        space.adapt(load(name))
+
+
+def _meta(config: Config, space: Space, dataset: Dataset) -> dict[str, Any]:
+    packages = ("mnas", "torch", "ai-edge-litert", "numpy")
+    return {
+        "command": sys.argv,
+        "seed": config.seed,
+        "space_hash": space.hash,
+        "data_hash": dataset.hash,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: version(name) for name in packages},
+    }

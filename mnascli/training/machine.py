@@ -1,0 +1,52 @@
+"""What torch computes on, and how the process is set up for it."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Literal
+
+import torch
+
+from mnascli.errors import UsageError
+
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+
+# malloc.h of glibc
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def choose_device(choice: DeviceChoice) -> torch.device:
+    """The torch device for a choice; 'auto' is CUDA, Apple's Metal or the CPU, what is there first.
+
+    Raises UsageError for one that is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if choice == "auto":
+        choice = next(name for name in ("cuda", "mps", "cpu") if there[name])  # type: ignore[assignment]
+    if not there.get(choice, False):
+        usable = ", ".join(name for name, is_there in there.items() if is_there)
+        raise UsageError(f"torch finds no {choice} on this machine: train on auto or {usable}")
+    return torch.device(choice)
+
+
+def set_up_process(threads: int | None) -> None:
+    """Make torch fast in this process on `threads` CPU threads (None: leave their number as it is)."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    # Activations that fade to denormal numbers would slow a CPU down many times.
+    torch.set_flush_denormal(True)
+    if sys.platform == "linux":
+        _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let malloc keep large blocks for the next step; by default it returns each to the system and pays page faults.
+
+    Worth some 10 to 20 % of a step of a small network (benchmarks/training.py). C libraries without mallopt are left.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(M_TOP_PAD, 64 << 20)

@@ -1,0 +1,76 @@
+"""Everything that training depends on, apart from the network, the data and the seed. No torch here."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mnascli.schema import Schema
+
+STAIRCASE_FACTOR = 0.97
+STAIRCASE_EPOCHS = 2.4
+
+
+class Recipe(Schema):
+    """How a network is trained: the short proxy of the search and the long run after it differ in values alone."""
+
+    epochs: int = Field(1, ge=1, description="Passes over the training part.")
+    batch_size: int = Field(64, ge=2, description="Images a step; what is left over at an epoch's end waits for the next.")
+    optimizer: Literal["rmsprop", "sgd", "adamw"] = Field(
+        "sgd",
+        description="`rmsprop` as in TensorFlow and the MnasNet paper (decay 0.9, momentum, epsilon 0.001 inside the "
+        "root); `sgd` with Nesterov momentum; `adamw` (betas 0.9 and 0.999).",
+    )
+    learning_rate: float = Field(
+        0.4, gt=0, description="Highest learning rate for 256 images a step; scaled by batch_size / 256."
+    )
+    schedule: Literal["cosine", "exponential", "constant"] = Field(
+        "cosine",
+        description="How the learning rate falls after the warm-up: `cosine` to 0 at the last step, `exponential` by "
+        "0.97 every 2.4 epochs counted from the first step (MnasNet paper), or not at all.",
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="Epochs over which the learning rate rises from 0 in a line.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of rmsprop and sgd.")
+    weight_decay: float = Field(
+        1e-5, ge=0, description="Decay of the weights; batch norm and biases have none. Decoupled for adamw."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target that is spread over all classes.")
+    batch_norm_momentum: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="Share of batch norm's running statistics that each step renews. 0.01 is MnasNet's; trainings of a "
+        "few hundred steps need more, or the statistics are still those of the start.",
+    )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average over weights and batch norm statistics that is evaluated and kept; at "
+        "step n no more than (1 + n) / (10 + n), as in TensorFlow. 0 means none.",
+    )
+    clip_gradient_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together. 0 means any.")
+    flip: bool = Field(False, description="Mirror every other training image, by chance.")
+    shift: int = Field(0, ge=0, description="Move training images by up to so many pixels, edges repeated.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is automatic mixed precision.")
+    channels_last: bool = Field(True, description="Keep channels innermost in memory: faster on most CPUs and GPUs.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} leave nothing of epochs {self.epochs}")
+        return self
+
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a step, counted from 0 over all epochs."""
+        peak = self.learning_rate * self.batch_size / 256
+        warmup = self.warmup_epochs * steps_per_epoch
+        if step < warmup:
+            return peak * (step + 1) / math.ceil(warmup + 1)
+        if self.schedule == "exponential":
+            return peak * STAIRCASE_FACTOR ** math.floor(step / steps_per_epoch / STAIRCASE_EPOCHS)
+        if self.schedule == "cosine":
+            return peak * (1 + math.cos(math.pi * (step - warmup) / (self.epochs * steps_per_epoch - warmup))) / 2
+        return peak

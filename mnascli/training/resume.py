@@ -1,0 +1,96 @@
+"""A half-done training in a file, so that it goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mnascli.data.dataset import Dataset
+from mnascli.errors import UsageError
+from mnascli.nets.network import Network
+from mnascli.training.average import Average
+from mnascli.training.recipe import Recipe
+from mnascli.training.tensors import read_tensors, write_tensors
+
+FILE = "training.safetensors"
+
+
+@dataclass
+class Progress:
+    """How far a training has come: the next `step`, counted over all epochs, and what each finished epoch gave."""
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """All that changes during a training. Random numbers are none of it: they depend on seed and step alone."""
+
+    folder: Path
+    network: Network
+    optimizer: Optimizer
+    average: Average | None
+    loss_sum: Tensor
+    training: dict[str, Any]  # what must be the same for a training to be gone on with
+
+    def save(self, progress: Progress) -> None:
+        """Write the state; the one before stays until this one is complete. Raises MnasError for a full disk."""
+        about = {"training": self.training, "step": progress.step, "history": progress.history}
+        write_tensors(self.folder / FILE, self._tensors(), about)
+
+    def restore(self) -> Progress:
+        """Put the saved state back; the start where nothing was saved.
+
+        Raises UsageError if the folder has another training, or its file is damaged.
+        """
+        path = self.folder / FILE
+        if not path.exists():
+            return Progress()
+        saved, about = read_tensors(path)
+        there = about.get("training", {})
+        for key, value in self.training.items():
+            if there.get(key) != value:
+                raise UsageError(
+                    f"{path}: a training with another {key} ({there.get(key)}, not {value}): "
+                    "choose another folder, or delete this one to begin anew"
+                )
+        self._begin_optimizer(saved)
+        for name, tensor in self._tensors().items():
+            tensor.copy_(saved[name])
+        return Progress(about["step"], about["history"])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.averages.items()}
+        return tensors | {"loss_sum": self.loss_sum}
+
+    def _begin_optimizer(self, saved: dict[str, Tensor]) -> None:
+        """Give the optimizer states that can be copied into.
+
+        They lie in memory as their weights do (channels last, say), which fused kernels rely on and files do not keep.
+        """
+        params = [param for group in self.optimizer.param_groups for param in group["params"]]
+        for name, value in saved.items():
+            kind, _, rest = name.partition(".")
+            if kind == "optimizer":
+                index, _, key = rest.partition(".")
+                param = params[int(index)]
+                self.optimizer.state[param][key] = param.detach().clone() if value.shape == param.shape else value.clone()
+
+
+def training_id(network: Network, dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """What makes two trainings the same."""
+    return {
+        "architecture": str(network.architecture),
+        "data": dataset.hash,
+        "seed": seed,
+        **{f"recipe.{key}": value for key, value in recipe.model_dump(mode="json").items()},
+    }

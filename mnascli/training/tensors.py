@@ -1,0 +1,60 @@
+"""Safetensors files: named tensors with one JSON text beside them; written beside their place and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from mnascli.errors import MnasError, UsageError
+
+KEY = "mnas"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and what is to be known about them. What stood at `path` stays until all is on the disk.
+
+    Raises MnasError if the file cannot be written (a full disk).
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = safetensors.torch.save(plain, {KEY: json.dumps(dict(about))})
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise MnasError(f"{path}: cannot be written: {error.strerror or error}: make room or choose another folder") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `write_tensors` wrote. Raises UsageError for a file that is not there, is damaged, or not of mnas."""
+    about = read_about(path)
+    try:
+        return safetensors.torch.load_file(path), about
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: damaged or cut off: {error}") from error
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The JSON of a file alone, without reading its tensors. Raises UsageError as `read_tensors` does."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = (file.metadata() or {}).get(KEY)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: not a safetensors file, or cut off: {error}") from error
+    if about is None:
+        raise UsageError(f"{path}: a safetensors file, but not one that mnas wrote")
+    return dict(json.loads(about))

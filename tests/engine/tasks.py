@@ -1,0 +1,36 @@
+"""Functions for child processes, each going wrong in its own way."""
+
+import os
+import signal
+import sys
+import time
+
+from mnascli.errors import MnasError
+
+
+def double(value: int, threads: int) -> int:
+    print(f"doubling {value}")
+    return 2 * value
+
+
+def cores(threads: int) -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+def break_down(how: str, threads: int) -> None:
+    print("last words", file=sys.stderr, flush=True)
+    match how:
+        case "exception":
+            raise RuntimeError("something odd\nand more")
+        case "said":
+            raise MnasError("what is wrong and what to do")
+        case "memory":
+            raise MemoryError
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "crashed":
+            os.abort()
+        case "exit":
+            os._exit(3)
+        case "timeout":
+            time.sleep(60)

@@ -1,0 +1,88 @@
+"""What every executor does: all tasks run, each failure is told and costs one task, and leaving early stops them."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tasks
+
+from mnascli.engine.executors import Executor, Finished, LocalProcesses, Started, Task, TaskFailed
+
+
+class ExecutorConformance:
+    """A new executor inherits these tests; `make` gives one with a timeout of 2 s for each task."""
+
+    def make(self) -> Executor:
+        raise NotImplementedError
+
+    def task(self, key: int, folder: Path, function, **arguments) -> Task:  # type: ignore[no-untyped-def]
+        return Task(key, function, arguments, folder / f"{key}.txt")
+
+    def test_every_task_starts_and_finishes(self, tmp_path: Path) -> None:
+        events = list(self.make().map([self.task(n, tmp_path, tasks.double, value=n) for n in range(5)]))
+        assert {event.key: event.value for event in events if isinstance(event, Finished)} == {
+            n: 2 * n for n in range(5)
+        }
+        for key in range(5):
+            own = [type(event) for event in events if event.key == key]
+            assert own == [Started, Finished]
+        assert (tmp_path / "3.txt").read_text() == "doubling 3\n"
+
+    def test_no_tasks(self) -> None:
+        assert list(self.make().map([])) == []
+
+    @pytest.mark.parametrize(
+        ("how", "kind", "reason"),
+        [
+            ("exception", "RuntimeError", "RuntimeError: something odd"),
+            ("said", "MnasError", "what is wrong and what to do"),
+            ("memory", "memory", "ran out of memory"),
+            ("killed", "killed", "SIGKILL"),
+            ("crashed", "crashed", "SIGABRT"),
+            ("exit", "crashed", "exit code 3: last words"),
+            ("timeout", "timeout", "longer than 2 s"),
+        ],
+    )
+    def test_a_failure_costs_one_task(self, tmp_path: Path, how: str, kind: str, reason: str) -> None:
+        bad = self.task(0, tmp_path, tasks.break_down, how=how)
+        good = [self.task(n, tmp_path, tasks.double, value=n) for n in (1, 2)]
+        last = {event.key: event for event in self.make().map([bad, *good])}
+        failure = last[0]
+        assert isinstance(failure, TaskFailed)
+        assert failure.kind == kind
+        assert reason in failure.reason
+        assert "\n" not in failure.reason
+        assert "last words" in (tmp_path / "0.txt").read_text()
+        assert isinstance(last[1], Finished) and isinstance(last[2], Finished)
+
+    def test_leaving_early_stops_what_runs(self, tmp_path: Path) -> None:
+        began = time.monotonic()
+        events = self.make().map([self.task(n, tmp_path, tasks.break_down, how="timeout") for n in range(2)])
+        assert isinstance(next(events), Started)
+        events.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - began < 20  # and not the minute that the tasks would sleep
+
+
+class TestLocalProcesses(ExecutorConformance):
+    def make(self) -> LocalProcesses:
+        return LocalProcesses(workers=2, timeout_s=2)
+
+    @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot pin processes")
+    def test_children_are_pinned_to_different_cores(self, tmp_path: Path) -> None:
+        executor = LocalProcesses()
+        events = executor.map([self.task(n, tmp_path, tasks.cores) for n in range(executor.places)])
+        used = [tuple(event.value) for event in events if isinstance(event, Finished)]
+        assert all(len(cores) == 1 for cores in used)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="cores are reserved on Linux only")
+    def test_nothing_runs_on_a_reserved_core(self, tmp_path: Path) -> None:
+        executor = LocalProcesses()
+        if executor.places < 2:
+            pytest.skip("one core only: nothing is left to run on")
+        reserved = max(os.sched_getaffinity(0))
+        with executor.reserve(reserved):
+            events = executor.map([self.task(n, tmp_path, tasks.cores) for n in range(4)])
+            used = {core for event in events if isinstance(event, Finished) for core in event.value}
+        assert used and reserved not in used

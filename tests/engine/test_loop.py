@@ -1,0 +1,64 @@
+"""The search loop: failures are trials too, and many alike end the search with a reason."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from fakes import DEVICE, TARGET_MS, evaluate, small_space
+
+from mnascli.engine.loop import Evaluate, Job, Outcome, SearchStoppedError, search
+from mnascli.runs import Run, RunError, create_run, open_run
+from mnascli.search import Objective, create_searcher
+
+
+def run_search(run: Run, evaluator: Evaluate, trials: int = 12, failures: int = 3) -> None:
+    if not run.state.targets_ms:
+        run.append("target_set", target_ms={DEVICE: TARGET_MS}, why="test")
+    searcher = create_searcher("random", small_space(), seed=1)
+    objective = Objective(target_ms={DEVICE: TARGET_MS})
+    search(run, searcher, evaluator, objective, trials=trials, batch=4, failures=failures)
+
+
+def fail(jobs: Sequence[Job]) -> Iterator[Outcome]:
+    for job in jobs:
+        yield Outcome("failed", job.trial, {"stage": "train", "kind": "memory", "reason": "ran out of memory"})
+
+
+def test_every_trial_ends_done_or_failed(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run", "", {}) as run:
+        run_search(run, evaluate, trials=30, failures=100)
+        states = [trial.state for trial in run.state.trials.values()]
+    assert len(states) == 30
+    assert set(states) == {"done", "failed"}
+    assert len(list((tmp_path / "run" / "searcher").iterdir())) == 2  # old states are removed
+
+
+def test_failures_alike_stop_the_search(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run", "", {}) as run:
+        with pytest.raises(SearchStoppedError, match=r"3 trials in a row failed alike .*ran out of memory"):
+            run_search(run, fail)
+        assert run.state.stopped is not None
+        assert len(run.state.failed()) == 3
+    with open_run(tmp_path / "run") as run:  # mended, it goes on; the failed trials stay failed
+        run.append("run_resumed")
+        run_search(run, evaluate, failures=100)
+        assert len(run.state.trials) == 12
+        assert len(run.state.failed()) >= 3
+        assert run.state.stopped is None
+
+
+def test_more_trials_can_be_asked_of_a_finished_search(tmp_path: Path) -> None:
+    for trials in (6, 10):
+        path = tmp_path / "run"
+        with open_run(path) if path.exists() else create_run(path, "", {}) as run:
+            run_search(run, evaluate, trials=trials, failures=100)
+            assert len(run.state.trials) == trials
+
+
+def test_a_lost_searcher_state_is_told(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run", "", {}) as run:
+        run_search(run, evaluate, trials=4, failures=100)
+    for file in (tmp_path / "run" / "searcher").iterdir():
+        file.write_bytes(b"damaged")
+    with open_run(tmp_path / "run") as run, pytest.raises(RunError, match="searcher's state cannot be read"):
+        run_search(run, evaluate, trials=8)

@@ -1,0 +1,198 @@
+"""What every searcher must do; a new one in SEARCHERS inherits these tests."""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from mnascli.errors import MnasError, UsageError
+from mnascli.search import SEARCHERS, Result, Searcher, create_searcher
+from mnascli.search.searcher import searcher_class
+from mnascli.space import Architecture, Space, make_space
+
+# Values that make a searcher learn within the few trials of a test; for those that are not here, the defaults do.
+QUICK: dict[str, dict[str, Any]] = {
+    "ppo": {"hidden": 20, "batch_size": 8, "learning_rate": 0.02},
+    "reinforce": {"learning_rate": 0.1},
+    "evolution": {"population": 12, "sample": 6},
+}
+
+
+def space_of(blocks: int, **choices: list[Any]) -> Space:
+    skeleton = [{"filters": 16, "layers": 1}] * blocks
+    return make_space({"choices": choices, "blocks": skeleton, "input": {"size": 16}, "classes": 4}, "test")
+
+
+SPACE = space_of(3, layers=[0, 1])
+ONE = {"operator": ["sep"], "kernel": [3], "se": [0], "skip": ["none"], "filters": [1.0], "layers": [0]}
+
+
+def reward_of(architecture: Architecture) -> float:
+    """A reward that is easy to climb: the part of the decisions that take their first choice."""
+    indices = SPACE.encode(architecture)
+    return sum(index == 0 for index in indices) / len(indices)
+
+
+def results(architectures: list[Architecture]) -> list[Result]:
+    return [Result(architecture, reward_of(architecture), 0.5, 10.0) for architecture in architectures]
+
+
+def run(searcher: Searcher, batches: int, batch: int = 5) -> list[list[Architecture]]:
+    proposals = []
+    for _ in range(batches):
+        proposals.append(searcher.ask(batch))
+        searcher.tell(results(proposals[-1]))
+    return proposals
+
+
+def saved(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+class TestEverySearcher:
+    def make(self, name: str, seed: int = 0, space: Space = SPACE) -> Searcher:
+        return create_searcher(name, space, seed, **QUICK.get(name, {}))
+
+    def test_it_goes_by_its_name_and_explains_its_options(self, name: str) -> None:
+        found = searcher_class(name)
+        assert found.name == name
+        assert all(field.description for field in found.Options.model_fields.values())
+
+    def test_it_proposes_as_many_of_the_space_as_asked_for(self, name: str) -> None:
+        searcher = self.make(name)
+        for count in (0, 1, 7):
+            proposals = searcher.ask(count)
+            assert len(proposals) == count
+            assert all(SPACE.decode(SPACE.encode(architecture)) == architecture for architecture in proposals)
+
+    def test_its_seed_decides(self, name: str) -> None:
+        assert run(self.make(name, 3), 6) == run(self.make(name, 3), 6)
+        assert run(self.make(name, 3), 1) != run(self.make(name, 4), 1)
+
+    def test_it_neither_uses_nor_moves_the_global_generators(self, name: str) -> None:
+        random.seed(1)
+        torch.manual_seed(1)
+        before = random.getstate(), torch.get_rng_state()
+        once = run(self.make(name), 6)
+        assert random.getstate() == before[0]
+        assert torch.equal(torch.get_rng_state(), before[1])
+        random.seed(2)
+        torch.manual_seed(2)
+        assert run(self.make(name), 6) == once
+
+    def test_killed_after_any_ask_it_goes_on_as_if_nothing_had_happened(self, name: str) -> None:
+        uninterrupted = run(self.make(name), 10)
+        searcher = self.make(name)
+        for told, proposals in enumerate(uninterrupted[:-1], start=1):
+            assert searcher.ask(5) == proposals
+            state = saved(searcher.state_dict())
+            searcher = self.make(name, seed=99)  # the state holds the randomness too
+            searcher.load_state_dict(state)
+            searcher.tell(results(proposals))
+            resumed = self.make(name)
+            resumed.load_state_dict(searcher.state_dict())
+            assert resumed.ask(5) == uninterrupted[told]
+
+    def test_a_state_shares_nothing_with_searchers(self, name: str) -> None:
+        searcher = self.make(name)
+        run(searcher, 5)
+        state = searcher.state_dict()
+        went_on = run(searcher, 5)
+        for _ in range(2):
+            other = self.make(name)
+            other.load_state_dict(state)
+            assert run(other, 5) == went_on
+
+    def test_only_the_order_of_results_counts_not_their_grouping(self, name: str) -> None:
+        at_once, singly = self.make(name), self.make(name)
+        proposals = at_once.ask(30)
+        assert singly.ask(30) == proposals
+        at_once.tell(results(proposals))
+        for result in results(proposals):
+            singly.tell([result])
+        assert at_once.ask(10) == singly.ask(10)
+
+    def test_it_takes_results_that_it_never_asked_for(self, name: str) -> None:
+        searcher, rng = self.make(name), random.Random(0)
+        searcher.tell(results([SPACE.sample(rng) for _ in range(25)]))
+        assert len(searcher.ask(5)) == 5
+
+    def test_it_survives_a_run_of_failures(self, name: str) -> None:
+        searcher = self.make(name)
+        for reward in (0.0, 0.0, 0.7, -1.0, 0.7):
+            searcher.tell([Result(architecture, reward) for architecture in searcher.ask(10)])
+        later = {SPACE.encode(architecture) for architecture in searcher.ask(20)}
+        assert len(later) > 5  # equal rewards, a failure among them, are no reason to settle
+
+    def test_a_space_of_one_architecture_is_proposed_over_and_over(self, name: str) -> None:
+        space = space_of(1, **ONE)
+        searcher = self.make(name, space=space)
+        for _ in range(3):
+            proposals = searcher.ask(10)
+            assert proposals == [space.decode([0] * 6)] * 10
+            searcher.tell([Result(architecture, 0.5) for architecture in proposals])
+
+    def test_its_state_does_not_grow_with_the_trials(self, name: str) -> None:
+        searcher = self.make(name)
+        run(searcher, 4, 20)
+        early = len(str(searcher.state_dict()))
+        run(searcher, 8, 20)
+        assert len(str(searcher.state_dict())) < 1.05 * early
+
+    def test_a_state_of_another_space_searcher_or_option_is_refused(self, name: str) -> None:
+        state = self.make(name).state_dict()
+        with pytest.raises(MnasError, match="the saved searcher has space"):
+            self.make(name, space=space_of(2)).load_state_dict(state)
+        with pytest.raises(MnasError, match="the saved searcher has searcher"):
+            self.make(next(other for other in SEARCHERS if other != name)).load_state_dict(state)
+        with pytest.raises(MnasError, match="the saved searcher has options"):
+            self.make(name).load_state_dict({**state, "options": {"old": 1}})
+
+    def test_an_unknown_option_is_refused_with_what_there_is(self, name: str) -> None:
+        with pytest.raises(UsageError, match=f"options of searcher {name}: colour: unknown key") as caught:
+            create_searcher(name, SPACE, colour=3)
+        assert all(known in str(caught.value) for known in searcher_class(name).Options.model_fields)
+
+    def test_an_architecture_of_another_space_is_refused(self, name: str) -> None:
+        stranger = space_of(2).sample(random.Random(0))
+        with pytest.raises(UsageError, match="not of this space"):
+            self.make(name).tell([Result(stranger, 0.5)])
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHERS if name != "random"])
+def test_it_learns(name: str) -> None:
+    proposals = [a for batch in run(create_searcher(name, SPACE, 0, **QUICK[name]), 60) for a in batch]
+    rewards = [reward_of(architecture) for architecture in proposals]
+    by_chance = sum(1 / len(decision.choices) for decision in SPACE.decisions) / len(SPACE.decisions)
+    assert sum(rewards[-40:]) / 40 > by_chance + 0.3
+
+
+def test_an_unknown_searcher_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no searcher called 'genetic': there are ppo, reinforce, evolution, random"):
+        create_searcher("genetic", SPACE)
+
+
+def test_options_of_a_wrong_type_or_range_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"options of searcher ppo: epochs: .*greater than or equal to 1"):
+        create_searcher("ppo", SPACE, epochs=0)
+    with pytest.raises(UsageError, match="options of searcher evolution: population: "):
+        create_searcher("evolution", SPACE, population="many")
+
+
+def test_only_making_ppo_imports_torch() -> None:
+    code = (
+        "import sys, mnascli.search as s; from mnascli.space import load_space; space = load_space('mnasnet');"
+        "[s.create_searcher(n, space) for n in ('random', 'evolution', 'reinforce')]; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,114 @@
+"""The search space: the paper's is whole, every decision is reversible, and a bad file is refused in one line."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnascli.errors import UsageError
+from mnascli.space import Architecture, load, load_space, make_space
+
+PAPER = load_space("mnasnet")
+
+
+def test_the_papers_space_is_whole() -> None:
+    assert PAPER.size == 432**7
+    assert [len(decision.choices) for decision in PAPER.decisions] == [4, 2, 2, 3, 3, 3] * 7
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 10**6), min_size=42, max_size=42))
+def test_encode_undoes_decode(numbers: list[int]) -> None:
+    indices = tuple(n % len(one.choices) for n, one in zip(numbers, PAPER.decisions, strict=True))
+    assert PAPER.encode(PAPER.decode(indices)) == indices
+
+
+def test_sampling_is_determined_by_its_generator() -> None:
+    assert PAPER.sample(random.Random(3)) == PAPER.sample(random.Random(3))
+    assert PAPER.sample(random.Random(3)) != PAPER.sample(random.Random(4))
+
+
+def test_mutation_changes_one_decision() -> None:
+    rng = random.Random(0)
+    architecture = PAPER.sample(rng)
+    for _ in range(100):
+        mutated = PAPER.mutate(architecture, rng)
+        pairs = zip(PAPER.encode(architecture), PAPER.encode(mutated), strict=True)
+        assert sum(a != b for a, b in pairs) == 1
+        architecture = mutated
+
+
+@pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1"])
+def test_published_networks_are_found_in_spaces_around_them(name: str) -> None:
+    """A1's 112 and B1's 192 filters are not in the space around MobileNetV2, but in one around the network itself."""
+    network = load(name)
+    with pytest.raises(UsageError, match="not of this space"):
+        PAPER.encode(network)
+    blocks = [{"filters": b.filters, "layers": b.repeats, "stride": b.stride} for b in network.blocks]
+    around = make_space({"blocks": blocks}, name)
+    assert around.decode(around.encode(network)) == network
+
+
+def test_a_network_on_the_spaces_skeleton() -> None:
+    space = make_space(
+        {
+            "input": {"size": 32, "channels": 1},
+            "classes": 10,
+            "stem": {"stride": 1, "filters": 16},
+            "head": {"filters": 64},
+            "blocks": [{"filters": 8, "layers": 2, "stride": stride} for stride in (1, 1, 2, 1, 1, 2, 1)],
+        },
+        "tiny",
+    )
+    adapted = space.adapt(load("mobilenet-v2", width=0.5))
+    assert [block.stride for block in adapted.blocks] == [1, 1, 2, 1, 1, 2, 1]
+    assert (adapted.size, adapted.channels, adapted.classes, adapted.head_filters) == (32, 1, 10, 64)
+    assert (adapted.width, adapted.activation) == (0.5, "relu6")
+    with pytest.raises(UsageError, match="7 blocks"):
+        space.adapt(Architecture.parse("ds_r1_k3_s1_c8"))
+
+
+BLOCK = {"filters": 16, "layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({}, "blocks: this key is required"),
+        ({"blocks": []}, "blocks"),
+        ({"bloks": [BLOCK]}, "did you mean 'blocks'"),
+        ({"blocks": [{**BLOCK, "filers": 3}]}, r"blocks.0.filers: unknown key \(did you mean 'filters'"),
+        ({"blocks": [{**BLOCK, "stride": 3}]}, "blocks.0.stride"),
+        ({"blocks": [{**BLOCK, "layers": "two"}]}, "blocks.0.layers"),
+        ({"blocks": [BLOCK], "choices": {"operator": ["conv3"]}}, "'conv3' is no operator"),
+        ({"blocks": [BLOCK], "choices": {"kernel": [3, 3]}}, "twice"),
+        ({"blocks": [{**BLOCK, "choices": {"kernel": [4]}}]}, "blocks.0.choices: kernel: kernel 4 must be odd"),
+        ({"blocks": [{"filters": 16, "layers": 1, "stride": 2}]}, "0 layers are too few"),
+        ({"blocks": [{**BLOCK, "filters": 8}], "filters_multiple_of": 8}, "they must differ"),
+    ],
+)
+def test_bad_spaces_name_the_key(values: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        make_space(values, "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_files(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("classes: 5\nblocks:\n  - {filters: 16, layers: 2}\n")
+    assert load_space(file).config.classes == 5
+    file.write_text("blocks: [\n")
+    with pytest.raises(UsageError, match="line 2: not valid YAML"):
+        load_space(file)
+    with pytest.raises(UsageError, match="there are mnasnet"):
+        load_space("nothing")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_space(tmp_path / "none.yaml")
+
+
+def test_hash_tells_spaces_apart() -> None:
+    assert PAPER.hash == load_space("mnasnet").hash
+    assert PAPER.hash != PAPER.on(classes=10).hash
