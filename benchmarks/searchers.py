@@ -3,11 +3,11 @@
     python benchmarks/searchers.py                      the table, on the paper's space
     python benchmarks/searchers.py --space FILE.yaml --seeds 20 --only ppo-small random
 
-A landscape has latency from the real layers (a price for each operator and for each multiply-add, depthwise ones dearer)
-and an accuracy that is made up: an effect of each choice, of each pair of neighbouring decisions and of some distant
-pairs, and of the logarithm of the multiply-adds. Each seed has a landscape of its own, the same for all searchers. A trial
-shows accuracy with noise; the search picks its best trial by that, and the table has the noise-free reward of the pick.
-It says how well a searcher climbs, not how accurate networks get.
+A landscape has latency from the real layers (a price for each operator and for each multiply-add, depthwise ones
+dearer) and an accuracy that is made up: an effect of each choice, of each pair of neighbouring decisions and of some
+distant pairs, and of the logarithm of the multiply-adds. Each seed has a landscape of its own, the same for all
+searchers. A trial shows accuracy with noise; the search picks its best trial by that, and the table has the noise-free
+reward of the pick. It says how well a searcher climbs, not how accurate networks get.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 7,000 training and 1,500 validation images come from the original's training part, 1,500 test images from its test part,
 the same number of each class. Which ones is decided by their digests alone, so every run writes the same bytes.
 
-    python scripts/make_fashion_subset.py [folder with the four *-ubyte.gz files]
+    python scripts/make_fashion_subset.py [--source FOLDER] [--output FILE]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections import Counter
 from pathlib import Path
 
@@ -22,8 +22,11 @@ TRAIN, VALIDATION, TEST = 700, 150, 150  # of each class
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEBIAN_FOLDER
-    (images, labels), (test_images, test_labels) = read_parts(folder)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, default=DEBIAN_FOLDER, help="folder of the four *-ubyte.gz files")
+    parser.add_argument("--output", type=Path, default=BUNDLED)
+    arguments = parser.parse_args()
+    (images, labels), (test_images, test_labels) = read_parts(arguments.source)
     test_digests = [digest(image.tobytes()) for image in test_images]
     test = divide(test_digests, test_labels.tolist(), {label: [TEST] for label in range(10)})[0]
     in_test = {test_digests[index] for index in test}
@@ -40,10 +43,10 @@ def main() -> None:
         "test_images": test_images[test],
         "test_labels": test_labels[test],
     }
-    np.savez_compressed(BUNDLED, **arrays)
+    np.savez_compressed(arguments.output, **arrays)
     for part in ("train", "validation", "test"):
         print(f"{part}: {sorted(Counter(arrays[f'{part}_labels'].tolist()).items())}")
-    print(f"{BUNDLED}: {BUNDLED.stat().st_size / 1e6:.1f} MB")
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

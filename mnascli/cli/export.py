@@ -17,11 +17,11 @@ TOLERANCE = 0.1  # of the target, as in a search: measurements of one file diffe
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint, RUN or RUN:17.")],
     tflite: Annotated[bool, typer.Option("--tflite", help="Write a .tflite file.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file [default: model.tflite].")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file (default: model.tflite).")] = None,
     data: DataOption = None,
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", envvar="MNAS_DEVICE", help="Device to measure the file on [default: host]."),
+        typer.Option("--device", envvar="MNAS_DEVICE", help="Device to measure the file on (default: host)."),
     ] = None,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,

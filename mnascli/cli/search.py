@@ -19,7 +19,7 @@ def search(
     template: Annotated[
         str | None,
         typer.Option(
-            "--template", "-t", envvar="MNAS_TEMPLATE", help="A shipped template or a .yaml file [default: quick]."
+            "--template", "-t", envvar="MNAS_TEMPLATE", help="A shipped template or a .yaml file (default: quick)."
         ),
     ] = None,
     config: Annotated[
@@ -40,7 +40,7 @@ def search(
         int | None, typer.Option("--trials", envvar="MNAS_TRIALS", min=1, help="Candidates to try.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", envvar="MNAS_SEED", min=0, help="Seed of the search.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run [default: template and time].")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run (default: template and time).")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would run and how long, and stop.")] = False,
     runs: RunsOption = RUNS,

@@ -13,7 +13,7 @@ from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, say
 DataOption = Annotated[
     str | None,
     typer.Option(
-        "--data", envvar="MNAS_DATA", help="A data set's name or a folder [default: the run's, or the bundled one]."
+        "--data", envvar="MNAS_DATA", help="A data set's name or a folder (default: the run's, or the bundled one)."
     ),
 ]
 
@@ -29,9 +29,9 @@ def train(
     ] = "quick",
     width: WidthOption = None,
     size: SizeOption = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs [default: the recipe's].")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs (default: the recipe's).")] = None,
     seed: Annotated[int, typer.Option("--seed", envvar="MNAS_SEED", min=0)] = 0,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use [default: all].")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use (default: all).")] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the checkpoint; resumed if it has one.")
     ] = Path("trained"),

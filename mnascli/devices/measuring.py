@@ -80,8 +80,8 @@ class Latency:
     """What one model takes on one device: medians over the kept sessions of their median, p5 and p95.
 
     `runs` counts the runs in the kept sessions. `sessions` are those kept, `set_aside` the others, both in the order
-    they ran. `reference_ms` is the reference's normal time in this batch, None without one, and
-    `reference_drift` the worst drift beside a kept session (fraction). `problem` says why the verdict is 'unstable', and is empty otherwise.
+    they ran. `reference_ms` is the reference's normal time in this batch, None without one, and `reference_drift` the
+    worst drift beside a kept session (fraction). `problem` says why the verdict is 'unstable', else it is empty.
     """
 
     model_sha256: str

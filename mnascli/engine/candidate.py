@@ -11,7 +11,7 @@ from mnascli import nets
 from mnascli.data import Dataset, load
 from mnascli.space import Architecture
 from mnascli.training.checkpoint import save_checkpoint
-from mnascli.training.evaluate import evaluate
+from mnascli.training.scoring import evaluate
 from mnascli.training.loop import train
 from mnascli.training.recipe import Recipe
 
@@ -36,7 +36,7 @@ def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: 
     trained = train(network, data.load(), recipe, seed=seed, threads=threads)
     return {
         "accuracy": trained.accuracy,
-        "history": list(trained.history),
+        "history": [epoch["accuracy"] for epoch in trained.history],
         "seconds": round(time.monotonic() - began, 3),
     }
 

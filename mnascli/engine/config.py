@@ -20,7 +20,7 @@ from mnascli.training.recipe import Recipe
 
 DEFAULT_TEMPLATE = "quick"
 
-TargetMs = Annotated[float | dict[str, float] | None, BeforeValidator(lambda value: value and check_target(value))]
+TargetMs = Annotated[float | dict[str, float] | None, BeforeValidator(lambda value: None if value is None else check_target(value))]
 
 
 class ReferenceConfig(Schema):

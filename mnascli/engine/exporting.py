@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mnascli.data import Dataset, Split
+from mnascli.data import Dataset
 from mnascli.engine.bench import Bench
 from mnascli.engine.targets import median_ms
 from mnascli.errors import MnasError
 from mnascli.tflite.convert import convert
 from mnascli.tflite.interpreter import predict
 from mnascli.training.checkpoint import load_checkpoint
-from mnascli.training.evaluate import predict as predict_network
+from mnascli.training.scoring import predict_logits
 
 PARITY_IMAGES = 200
 PARITY_LIMIT = 1e-3  # largest difference of logits that float rounding explains
@@ -30,14 +30,14 @@ def export(checkpoint: Path, file: Path, dataset: Dataset, benches: Sequence[Ben
     beside = file.with_name(f".{file.name}.unchecked")
     try:
         convert(network, network.architecture, beside)
-        part = Split(dataset.validation.images[:PARITY_IMAGES], dataset.validation.labels[:PARITY_IMAGES])
-        expected = predict_network(network, part, dataset)
-        logits = predict(beside, dataset.normalise(part.images))
+        images = dataset.validation.images[:PARITY_IMAGES]
+        expected = predict_logits(network, images, dataset)
+        logits = predict(beside, dataset.normalise(images))
         difference = float(np.abs(expected - logits).max())
         if not difference <= PARITY_LIMIT:
             raise MnasError(
                 f"{file}: the converted model differs from the trained network by up to {difference:.2g} on "
-                f"{len(part.labels)} images (limit {PARITY_LIMIT:g}); it was not kept"
+                f"{len(images)} images (limit {PARITY_LIMIT:g}); it was not kept"
             )
         beside.replace(file)
     finally:
@@ -47,6 +47,6 @@ def export(checkpoint: Path, file: Path, dataset: Dataset, benches: Sequence[Ben
         "size_mb": file.stat().st_size / 1e6,
         "max_abs_difference": difference,
         "differing_predictions": int((expected.argmax(1) != logits.argmax(1)).sum()),
-        "parity_images": len(part.labels),
+        "parity_images": len(images),
         "latency_ms": {bench.device.name: median_ms(bench.measure_files([file])[0], str(file)) for bench in benches},
     }

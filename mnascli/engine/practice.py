@@ -19,11 +19,10 @@ from mnascli.errors import UsageError
 from mnascli.runs import read_state
 from mnascli.space import Architecture
 from mnascli.tflite.interpreter import input_shape, predict
-from mnascli.training.checkpoint import load_checkpoint, save_checkpoint
-from mnascli.training.evaluate import evaluate
+from mnascli.training.checkpoint import About, load_checkpoint, save_checkpoint
 from mnascli.training.loop import train
 from mnascli.training.recipe import Recipe
-from mnascli.training.scoring import Scores, score
+from mnascli.training.scoring import Scores, evaluate, scores
 
 DEFAULT_DATA = "fashion-mnist-10k"
 
@@ -77,8 +76,8 @@ def evaluate_model(text: str, runs: Path, data: str | None) -> dict[str, Any]:
         dataset = DataRequest(data or DEFAULT_DATA, size, channels).load()
         return {"model": text, "data": dataset.name, **_json(_evaluate_file(Path(text), dataset))}
     model = find_model(text, runs)
-    network, _ = load_checkpoint(model.weights())
-    dataset = _fitting_data(model, data, network.architecture)
+    network, about = load_checkpoint(model.weights())
+    dataset = _fitting_data(model, data, network.architecture, about)
     return {"model": text, "data": dataset.name, **_json(evaluate(network, dataset.test, dataset))}
 
 
@@ -86,8 +85,8 @@ def export_model(text: str, runs: Path, data: str | None, file: Path, devices: S
     """A model's .tflite with its parity on validation images and its latency by device; for a run also its target."""
     model = find_model(text, runs)
     checkpoint = model.weights()
-    network, _ = load_checkpoint(checkpoint)
-    dataset = _fitting_data(model, data, network.architecture)
+    network, about = load_checkpoint(checkpoint)
+    dataset = _fitting_data(model, data, network.architecture, about)
     benches = [open_bench(name) for name in devices]
     try:
         exported = export(checkpoint, file, dataset, benches)
@@ -102,17 +101,18 @@ def _evaluate_file(file: Path, dataset: Dataset) -> Scores:
     logits = predict(file, dataset.normalise(dataset.test.images), threads=1)
     if logits.shape[1] != len(dataset.classes):
         raise UsageError(f"{file}: has {logits.shape[1]} classes, {dataset.name} has {len(dataset.classes)}")
-    return score(logits, dataset.test.labels)
+    return scores(logits, dataset.test.labels)
 
 
-def _fitting_data(model: Model, data: str | None, architecture: Architecture) -> Dataset:
+def _fitting_data(model: Model, data: str | None, architecture: Architecture, about: About) -> Dataset:
+    """Data as the network was trained to see it: its size, channels and normalisation. Raises UsageError."""
     dataset = _data_of(model, data, architecture.size, architecture.channels)
     if len(dataset.classes) != architecture.classes:
         raise UsageError(
             f"{model.name}: has {architecture.classes} classes, {dataset.name} has {len(dataset.classes)}: "
             "give the data it was trained on with --data, or train it on this data"
         )
-    return dataset
+    return replace(dataset, mean=about.mean, std=about.std)
 
 
 def _data_of(model: Model, data: str | None, size: int, channels: int | None) -> Dataset:

@@ -1,13 +1,14 @@
 """The paper's searcher: NASNet's controller, an LSTM that emits one decision after the other, trained with PPO.
 
-Numbers from NASNet (1707.07012, appendix A): one layer of 100 hidden units, weights uniform in +-0.1, learning rate 0.00035, entropy
-0.00001, a moving average of rewards with weight 0.95 as baseline, minibatches of 20 architectures. The clip of 0.2 is the PPO
-paper's; the passes over a minibatch were never published. They suit the paper's 8,000 trials.
+Numbers from NASNet (1707.07012, appendix A): one layer of 100 hidden units, weights uniform in +-0.1, learning rate
+0.00035, entropy 0.00001, a moving average of rewards with weight 0.95 as baseline, minibatches of 20 architectures. The
+clip of 0.2 is the PPO paper's; the passes over a minibatch were never published. They suit the paper's 8,000 trials.
 """
 
 from __future__ import annotations
 
 import copy
+import statistics
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from mnascli.schema import Schema
 from mnascli.search.searcher import Indices, Searcher
 from mnascli.space import Space
+
+OUTLIER = 3.0  # times the median size of a batch's advantages: what lies beyond counts as much as that (normalize)
 
 
 class PpoOptions(Schema):
@@ -28,7 +31,9 @@ class PpoOptions(Schema):
     clip: float = Field(0.2, gt=0, description="How far the probability ratio may move from 1 (PPO's epsilon).")
     entropy: float = Field(0.00001, ge=0, description="Weight of the entropy bonus.")
     baseline: float = Field(0.95, ge=0, lt=1, description="Weight of the past in the moving average of rewards.")
-    normalize: bool = Field(False, description="Divide advantages by their root mean square in the batch.")
+    normalize: bool = Field(
+        False, description="Divide advantages by their median size and cut them at 3: a failure cannot drown the rest."
+    )
 
 
 class Controller(nn.Module):
@@ -136,14 +141,16 @@ class Ppo(Searcher):
             self._optimizer.step()
 
     def _advantages(self, rewards: list[float]) -> Tensor:
-        """Rewards above the moving average, which begins at the mean of the first batch and then takes these in."""
+        """Rewards above the moving average, which begins at the median of the first batch and then takes these in."""
         if self._baseline is None:
-            self._baseline = sum(rewards) / len(rewards)
+            self._baseline = statistics.median(rewards)
         advantages = torch.tensor(rewards, dtype=torch.float64) - self._baseline
+        if self.options.normalize:
+            usual = float(advantages.abs().median()) + 1e-8
+            advantages = (advantages / usual).clamp(-OUTLIER, OUTLIER)
+            rewards = (self._baseline + usual * advantages).tolist()
         for reward in rewards:
             self._baseline += (1 - self.options.baseline) * (reward - self._baseline)
-        if self.options.normalize:
-            advantages = advantages / (advantages.square().mean().sqrt() + 1e-8)
         return advantages
 
     def _state(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """TuNAS's searcher (2008.06120): a softmax of its own for every decision, trained with REINFORCE.
 
-From the source: logits begin at zero, Adam with beta1 = 0, a moving average of rewards with weight 0.95 as baseline, entropy 0,
-learning rate 0.0003. That rate suits the ten thousands of steps of a network with shared weights.
+From the source: logits begin at zero, Adam with beta1 = 0, a moving average of rewards with weight 0.95 as baseline,
+entropy 0, learning rate 0.0003. That rate suits the ten thousands of steps of a network with shared weights.
 """
 
 from __future__ import annotations

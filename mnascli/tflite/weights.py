@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mnascli.errors import MnasError
+from mnascli.errors import UsageError
 
 Array = npt.NDArray[np.float32]
 
@@ -45,23 +45,23 @@ class Drawn:
 
 
 class Trained:
-    """Weights of a torch state dict (tensors or arrays). Raises MnasError where they do not fit the architecture."""
+    """Weights of a torch state dict (tensors or arrays). Raises UsageError where they do not fit the architecture."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = {name: value for name, value in values.items() if not name.endswith(".num_batches_tracked")}
 
     def take(self, name: str, shape: tuple[int, ...], mean: float = 0.0, std: float = 0.0) -> Array:
         if name not in self._values:
-            raise MnasError(f"the weights are of another architecture: {name} is missing")
+            raise UsageError(f"the weights are of another architecture: {name} is missing")
         value = self._values.pop(name)
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, np.float32)
         if array.shape != shape:
-            raise MnasError(f"the weights are of another architecture: {name} is {array.shape}, not {shape}")
+            raise UsageError(f"the weights are of another architecture: {name} is {array.shape}, not {shape}")
         return array
 
     def finish(self) -> None:
         if self._values:
-            raise MnasError(f"the weights are of another architecture: it has no {next(iter(self._values))}")
+            raise UsageError(f"the weights are of another architecture: it has no {next(iter(self._values))}")
 
 
 def convolution(weights: Weights, name: str, shape: tuple[int, int, int, int], fan_out: int) -> Array:

@@ -48,7 +48,7 @@ def write(
 
     `weights` is a state dict of `mnascli.nets.build`'s network (tensors or arrays); without it weights are random,
     and the same architecture and seed give the same bytes.
-    Raises MnasError if the weights are of another architecture or the file cannot be written.
+    Raises UsageError if the weights are of another architecture, MnasError if the file cannot be written.
     """
     path = Path(path)
     content = to_bytes(architecture, Drawn(seed) if weights is None else Trained(weights))

@@ -1,4 +1,4 @@
-"""Training networks, for seconds in the search and for days after it; scoring and keeping them. Imports torch on use."""
+"""Training networks, for seconds in the search and for days after it. Imports torch on use."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnascli.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from mnascli.training.evaluate import evaluate
-    from mnascli.training.loop import Trained, TrainingError, train
+    from mnascli.training.checkpoint import About, load_checkpoint, load_weights, read_architecture, save_checkpoint
+    from mnascli.training.loop import Trained, TrainingError, seconds_per_epoch, train
     from mnascli.training.recipe import Recipe
-    from mnascli.training.scoring import Scores, score
+    from mnascli.training.scoring import Scores, evaluate, predict_logits, scores
 
 __all__ = [
-    "Checkpoint",
+    "About",
     "Recipe",
     "Scores",
     "Trained",
     "TrainingError",
     "evaluate",
     "load_checkpoint",
+    "load_weights",
+    "predict_logits",
+    "read_architecture",
     "save_checkpoint",
-    "score",
+    "scores",
+    "seconds_per_epoch",
     "train",
 ]
 
 _MODULES = {
-    "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
-    "evaluate": ("evaluate",),
-    "loop": ("Trained", "TrainingError", "train"),
+    "checkpoint": ("About", "load_checkpoint", "load_weights", "read_architecture", "save_checkpoint"),
+    "loop": ("Trained", "TrainingError", "seconds_per_epoch", "train"),
     "recipe": ("Recipe",),
-    "scoring": ("Scores", "score"),
+    "scoring": ("Scores", "evaluate", "predict_logits", "scores"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

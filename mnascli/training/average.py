@@ -14,7 +14,7 @@ class Average:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        state = network.state_dict(keep_vars=False)
+        state = network.state_dict()
         self.live: dict[str, Tensor] = {name: value for name, value in state.items() if value.is_floating_point()}
         self.averages = {name: value.clone() for name, value in self.live.items()}
 

@@ -1,4 +1,4 @@
-"""Batches out of arrays of pixels: one vectorised slice each, no worker processes, the same for the same seed and step."""
+"""Batches out of arrays of pixels: one vectorised slice each, no worker processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnascli.training.recipe import Recipe
 
 
 class Batches:
-    """The training part of a data set in batches; each depends on the seed and the number of the step, on nothing before it."""
+    """The training part of a data set in batches; each depends on seed, epoch and step, and on nothing before it."""
 
     def __init__(self, split: Split, recipe: Recipe, seed: int) -> None:
         self.split = split
@@ -26,7 +26,7 @@ class Batches:
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.split.labels))
 
     def get(self, order: npt.NDArray[np.int64], epoch: int, step: int) -> tuple[Images, npt.NDArray[np.int64]]:
-        """Augmented images (batch, size, size, channels) and labels (batch,) of a step, counted from the epoch's start."""
+        """Augmented images (batch, size, size, channels) and labels (batch,) of a step, counted within the epoch."""
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, epoch, step))
         return augment(self.split.images, chosen, self.recipe, rng), self.split.labels[chosen]
@@ -43,11 +43,12 @@ def augment(images: Images, chosen: npt.NDArray[np.int64], recipe: Recipe, rng: 
     )
     if recipe.flip:
         columns = np.where(rng.random((len(chosen), 1)) < 0.5, columns[:, ::-1], columns)
-    return images[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+    moved: Images = images[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return moved
 
 
 class ToInput:
-    """Turns pixels into what a network takes: uint8 (N, size, size, channels) -> normalised float (N, channels, size, size)."""
+    """Pixels to what a network takes: uint8 (N, size, size, channels) -> normalised float (N, channels, size, size)."""
 
     def __init__(self, dataset: Dataset, device: torch.device, channels_last: bool) -> None:
         scale, offset = dataset.scale_and_offset()

@@ -69,7 +69,7 @@ def read_architecture(path: Path) -> Architecture:
 
 
 def load_weights(network: Network, weights: Mapping[str, Tensor], source: str) -> None:
-    """Put weights into a network. Raises UsageError that names the first that is missing, too many or of another shape."""
+    """Put weights into a network. Raises UsageError that names the first that does not fit."""
     state = network.state_dict()
     for name in sorted(state.keys() | weights.keys()):
         if name not in weights or name not in state:

@@ -23,7 +23,7 @@ def choose_device(choice: DeviceChoice) -> torch.device:
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if choice == "auto":
-        choice = next(name for name in ("cuda", "mps", "cpu") if there[name])  # type: ignore[assignment]
+        choice = next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there.get(choice, False):
         usable = ", ".join(name for name, is_there in there.items() if is_there)
         raise UsageError(f"torch finds no {choice} on this machine: train on auto or {usable}")

@@ -57,7 +57,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     ]
     if recipe.optimizer == "rmsprop":
         return RMSpropTF(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    # One fused kernel a step: with the many small tensors of a small network the usual loop costs several times as much.
+    # One fused kernel a step: with the many small tensors of a small network the usual loop is slower.
     if recipe.optimizer == "adamw":
         return AdamW(groups, lr=recipe.learning_rate, fused=True)
     return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)

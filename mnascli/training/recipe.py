@@ -17,7 +17,9 @@ class Recipe(Schema):
     """How a network is trained: the short proxy of the search and the long run after it differ in values alone."""
 
     epochs: int = Field(1, ge=1, description="Passes over the training part.")
-    batch_size: int = Field(64, ge=2, description="Images a step; what is left over at an epoch's end waits for the next.")
+    batch_size: int = Field(
+        64, ge=2, description="Images a step; what is left over at an epoch's end waits for the next."
+    )
     optimizer: Literal["rmsprop", "sgd", "adamw"] = Field(
         "sgd",
         description="`rmsprop` as in TensorFlow and the MnasNet paper (decay 0.9, momentum, epsilon 0.001 inside the "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -67,7 +68,7 @@ class Resumable:
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None}
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.averages.items()}
         return tensors | {"loss_sum": self.loss_sum}
@@ -83,7 +84,8 @@ class Resumable:
             if kind == "optimizer":
                 index, _, key = rest.partition(".")
                 param = params[int(index)]
-                self.optimizer.state[param][key] = param.detach().clone() if value.shape == param.shape else value.clone()
+                like = param.detach() if value.shape == param.shape else value.to(param.device)
+                self.optimizer.state[param][key] = torch.empty_like(like)
 
 
 def training_id(network: Network, dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -26,13 +26,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     data = safetensors.torch.save(plain, {KEY: json.dumps(dict(about))})
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise MnasError(f"{path}: cannot be written: {error.strerror or error}: make room or choose another folder") from error
+        raise MnasError(
+            f"{path}: cannot be written: {error.strerror or error}: make room or choose another folder"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
 

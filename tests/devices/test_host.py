@@ -126,9 +126,9 @@ def test_models_go_through_the_connection_as_bytes(model: Path) -> None:
 
 
 def test_a_connection_that_breaks_is_a_lost_device_not_a_bad_model(model: Path) -> None:
-    ready = "import sys; print('{}', flush=True); sys.stdin.readline(); print('broken pipe', file=sys.stderr); sys.exit(255)"
-    worker = WorkerProcess(python(ready), "board", lost_exit_code=255)
-    with pytest.raises(DeviceLostError, match="board: the connection is gone: \\(broken pipe\\)"):
+    code = "import sys; print('{}', flush=True); sys.stdin.readline(); sys.stderr.write('broken pipe'); sys.exit(255)"
+    worker = WorkerProcess(python(code), "board", lost_exit_code=255)
+    with pytest.raises(DeviceLostError, match=r"board: the connection is gone: \(broken pipe\)"):
         worker.run(model, **QUICK)
     worker.close()
 

@@ -174,7 +174,7 @@ def test_throttling_that_stays_is_unstable(models: list[Path], reference: Path) 
 
 
 def test_a_lucky_reference_damns_no_candidate_on_a_shared_machine(models: list[Path], reference: Path) -> None:
-    """The third reference is a third faster than all others: on a phone a reason for doubt, not on a virtual machine."""
+    """One reference is a third faster than all others: on a phone a reason for doubt, not on a virtual machine."""
     lucky = PHONE.model_copy(update={"lucky": 0.25, "sessions": 6, "keep": 3, "discard_drift": 1.0})
     for discipline, verdict in ((lucky, "stable"), (PHONE.model_copy(update={"discard_drift": 1.0}), "unstable")):
         device = ScriptedDevice(lambda time_s, session: 0.67 if session == 8 else 1.0)

@@ -78,7 +78,7 @@ def test_an_own_profile_bears_its_files_name(own_home: Path) -> None:
 
 
 def test_a_profile_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match="no device profile 'nokia': there are .*host"):
+    with pytest.raises(UsageError, match=r"no device profile 'nokia': there are .*host"):
         load_profile("nokia")
     with pytest.raises(UsageError, match=r"nokia\.yaml: cannot be read: No such file"):
         load_profile("nokia.yaml")
@@ -104,7 +104,8 @@ def test_a_host_profile_with_a_gpu_or_a_missing_core_is_refused(tmp_path: Path) 
 
 
 def test_importing_devices_is_light() -> None:
-    code = "import sys, mnascli.devices; print([m for m in ('numpy', 'pydantic', 'torch', 'subprocess') if m in sys.modules])"
+    heavy = ("numpy", "pydantic", "torch", "subprocess")
+    code = f"import sys, mnascli.devices; print([name for name in {heavy} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
 
@@ -117,5 +118,5 @@ def test_resources_come_from_the_wheel_or_the_checkout(tmp_path: Path, monkeypat
     assert resources.folder("devices") == tmp_path / "devices"
     (package / "_devices").mkdir()
     assert resources.folder("devices") == package / "_devices"
-    with pytest.raises(MnasError, match="the folder 'templates' .* install mnas again"):
+    with pytest.raises(MnasError, match=r"the folder 'templates' .* install mnas again"):
         resources.folder("templates")

@@ -178,6 +178,21 @@ def test_the_clip_holds_probabilities_near_those_that_sampled() -> None:
     assert 0 < ratios[0.05] < 0.5 * ratios[10.0]
 
 
+def test_with_normalize_a_failure_does_not_drown_the_other_results() -> None:
+    rewards = [0.80, 0.82, 0.78, 0.81, 0.79, 0.0]
+    first, second, *_, failed = ppo(normalize=True)._advantages(rewards).tolist()
+    assert second - first >= 1
+    assert failed == -3
+    plain = ppo()._advantages(rewards)
+    assert float(plain.abs().max()) > 10 * float(plain.abs().median())
+
+
+def test_advantages_are_measured_from_the_moving_average() -> None:
+    searcher = ppo(baseline=0.5)
+    assert searcher._advantages([1.0, 3.0]).tolist() == [-1, 1]  # around the median 2, then 2 -> 1.5 -> 2.25
+    assert searcher._advantages([2.25, 3.25]).tolist() == [0, 1]
+
+
 def proposals_after_learning() -> list[tuple[int, ...]]:
     searcher = ppo(batch_size=8, learning_rate=0.01)
     for _ in range(6):

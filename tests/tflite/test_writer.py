@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, UsageError
 from mnascli.nets import build
 from mnascli.space import zoo
 from mnascli.space.architecture import Architecture, Block
@@ -167,7 +167,7 @@ def test_the_quantizer_takes_the_file(tmp_path: Path) -> None:
 )
 def test_weights_of_another_architecture(tmp_path: Path, other: str, message: str) -> None:
     weights = build(Architecture.parse(other), seed=0).state_dict()
-    with pytest.raises(MnasError, match="another architecture") as raised:
+    with pytest.raises(UsageError, match="another architecture") as raised:
         write(SMALL, tmp_path / "model.tflite", weights)
     assert message in str(raised.value)
     assert list(tmp_path.iterdir()) == []

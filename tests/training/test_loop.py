@@ -1,0 +1,179 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training_helpers import tiny_data, tiny_network
+
+from mnascli.errors import MnasError, UsageError
+from mnascli.training import Recipe, TrainingError, evaluate, load_checkpoint, seconds_per_epoch, train
+from mnascli.training.batches import ToInput
+from mnascli.training.resume import FILE
+
+ROOT = Path(__file__).parents[2]
+FULL = Recipe(
+    epochs=3,
+    batch_size=32,
+    optimizer="rmsprop",
+    learning_rate=0.08,
+    warmup_epochs=0.5,
+    ema=0.9,
+    label_smoothing=0.1,
+    clip_gradient_norm=5.0,
+    shift=1,
+    batch_norm_momentum=0.1,
+)
+
+
+def fit(recipe, folder=None, seed=0, **options):
+    network = tiny_network()
+    trained = train(network, tiny_data(), recipe, seed=seed, threads=1, device="cpu", folder=folder, **options)
+    return network.state_dict(), trained
+
+
+def assert_same_weights(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(epochs=6, batch_size=16, optimizer="sgd", learning_rate=1.0, batch_norm_momentum=0.1),
+        Recipe(epochs=6, batch_size=16, optimizer="adamw", learning_rate=0.16, batch_norm_momentum=0.1),
+        Recipe(epochs=6, batch_size=16, optimizer="rmsprop", learning_rate=0.5, batch_norm_momentum=0.1),
+        Recipe(epochs=6, batch_size=16, learning_rate=1.0, batch_norm_momentum=0.1, precision="bfloat16"),
+        Recipe(epochs=8, batch_size=16, learning_rate=1.0, batch_norm_momentum=0.1, ema=0.9, channels_last=False),
+    ],
+)
+def test_it_learns(recipe):
+    network, data, calls = tiny_network(), tiny_data(), []
+    trained = train(
+        network, data, recipe, threads=1, device="cpu", on_epoch=lambda epoch, accuracy: calls.append((epoch, accuracy))
+    )
+    assert trained.accuracy > 0.9
+    assert calls == [(entry["epoch"], entry["accuracy"]) for entry in trained.history]
+    assert [epoch for epoch, _ in calls] == list(range(1, recipe.epochs + 1))
+    assert evaluate(network, data.validation, data).top1 == pytest.approx(trained.accuracy)
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+    json.dumps(trained.history)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not():
+    first, _ = fit(FULL)
+    torch.rand(7)  # whatever happened to torch's random state in between
+    assert_same_weights(first, fit(FULL)[0])
+    other, _ = fit(FULL, seed=1)
+    assert not torch.equal(first["stem.conv.conv.weight"], other["stem.conv.conv.weight"])
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd", "adamw"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
+def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, optimizer, steps):
+    recipe = FULL.model_copy(update={"optimizer": optimizer})
+    whole, trained = fit(recipe)
+    undo = stop_after(steps, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe, tmp_path, save_every_s=0)
+    finally:
+        undo()
+    resumed, trained_again = fit(recipe, tmp_path, save_every_s=0)
+    assert_same_weights(whole, resumed)
+    assert trained_again == trained
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def stop_after(steps, stop):
+    """Call `stop` at the begin of the forward pass of that step, counted from 0; returns what undoes it."""
+    original, calls = ToInput.__call__, iter(range(1000))
+
+    def call(self, images):
+        if len(images) == FULL.batch_size and next(calls) == steps:
+            stop()
+        return original(self, images)
+
+    ToInput.__call__ = call
+    return lambda: setattr(ToInput, "__call__", original)
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_loop import FULL, fit, stop_after
+stop_after(7, lambda: os.kill(os.getpid(), signal.SIGKILL))
+fit(FULL, Path(sys.argv[2]), save_every_s=0)
+"""
+
+
+def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(tmp_path)]
+    assert subprocess.run(arguments, env=environment).returncode == -signal.SIGKILL
+    saved = (tmp_path / FILE).read_bytes()
+    with pytest.raises(UsageError, match=r"recipe\.epochs"):
+        fit(FULL.model_copy(update={"epochs": 4}), tmp_path)
+    assert (tmp_path / FILE).read_bytes() == saved
+    epochs = []
+    resumed, trained = fit(FULL, tmp_path, on_epoch=lambda epoch, accuracy: epochs.append(epoch))
+    assert epochs == [3]  # steps 0 to 6 were two epochs and a bit
+    whole, trained_whole = fit(FULL)
+    assert_same_weights(whole, resumed)
+    assert trained == trained_whole
+
+
+def test_a_finished_training_is_not_done_again(tmp_path):
+    first, trained = fit(FULL, tmp_path)
+    epochs = []
+    again, trained_again = fit(FULL, tmp_path, on_epoch=lambda epoch, accuracy: epochs.append(epoch))
+    assert not epochs
+    assert_same_weights(first, again)
+    assert trained_again == trained
+
+
+def test_a_damaged_or_other_state_is_told_and_kept(tmp_path):
+    fit(FULL, tmp_path)
+    with pytest.raises(UsageError, match="seed"):
+        fit(FULL, tmp_path, seed=5)
+    path = tmp_path / FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UsageError, match=FILE) as caught:
+        fit(FULL, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_training_state_is_no_checkpoint(tmp_path):
+    fit(FULL, tmp_path / "made" / "here")
+    with pytest.raises(UsageError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "made" / "here" / FILE)
+
+
+def test_divergence_is_told():
+    recipe = Recipe(epochs=3, batch_size=16, learning_rate=1e30, optimizer="sgd")
+    with pytest.raises(MnasError) as caught:
+        fit(recipe)
+    assert isinstance(caught.value, TrainingError)
+    assert "lower learning_rate" in str(caught.value)
+
+
+def test_network_and_data_must_fit():
+    from mnascli import nets
+    from mnascli.space import Architecture
+
+    for net, what in (("net_i12_ch1_o4", "classes"), ("net_i12_ch3_o3", "channels"), ("net_i16_ch1_o3", "pixels")):
+        network = nets.build(Architecture.parse("ds_r1_k3_s1_c8," + net))
+        with pytest.raises(UsageError, match=what):
+            train(network, tiny_data(), FULL)
+
+
+def test_an_epoch_is_timed():
+    assert seconds_per_epoch(tiny_network(), tiny_data(), FULL, threads=1) > 0
