@@ -50,7 +50,7 @@ def show(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show an architecture with its cost, block by block. Example: mnas models show mnasnet-a1 --width 0.5 --size 128"""
+    """Show an architecture with its cost, layer by layer. Example: mnas models show mnasnet-a1 --width 0.5"""
     from mnascli.engine.models import find_model
     from mnascli.space import count, lower
     from mnascli.space.cost import op_cost
@@ -65,9 +65,8 @@ def show(
         )
         return
     print(architecture)
-    print(
-        f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {architecture.size}x{architecture.size}"
-    )
+    pixels = f"{architecture.size}x{architecture.size}"
+    print(f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {pixels}")
     rows = []
     for layer in layers:
         costs = [op_cost(op) for op in layer.ops]

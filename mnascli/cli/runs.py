@@ -48,30 +48,29 @@ def show(
 
     path = find_run(run, Path(runs))
     state = read_state(path)
-    trials = [
-        {
-            "trial": trial.trial,
-            "state": trial.state,
-            "architecture": trial.architecture,
-            "accuracy": trial.accuracy,
-            "latency_ms": trial.latency_ms,
-            "verdict": trial.verdict,
-            "reward": trial.reward,
-            "failure": trial.failure,
-        }
-        for trial in state.trials.values()
-    ]
     if as_json:
+        trials = [
+            {
+                "trial": trial.trial,
+                "state": trial.state,
+                "architecture": trial.architecture,
+                "accuracy": trial.accuracy,
+                "latency_ms": trial.latency_ms,
+                "verdict": trial.verdict,
+                "reward": trial.reward,
+                "failure": trial.failure,
+            }
+            for trial in state.trials.values()
+        ]
         print_json({**summarize(path, state), "trials": trials})
         return
     rows = []
-    for trial in trials:
-        latency = " ".join(f"{device}={ms:.3f}" for device, ms in trial["latency_ms"].items())
-        reason = (trial["failure"] or {}).get("reason", "")
-        values = [trial[key] for key in ("trial", "state", "accuracy")]
-        rows.append([*values, latency, trial["reward"], reason or trial["architecture"]])
+    for trial in state.trials.values():
+        latency = " ".join(f"{device}={ms:.3f}" for device, ms in trial.latency_ms.items())
+        last = trial.failure["reason"] if trial.failure else trial.architecture
+        rows.append((trial.trial, trial.state, trial.accuracy, latency, trial.reward, last))
     print_table(("trial", "state", "accuracy", "latency_ms", "reward", "architecture"), rows)
     targets = ", ".join(f"{device} {ms:.3f} ms" for device, ms in state.targets_ms.items())
-    print(
-        f"\ntarget: {targets or 'not set yet'}; phase: {state.phase}{f'; stopped: {state.stopped}' if state.stopped else ''}"
-    )
+    print(f"\ntarget: {targets or 'not set yet'}; phase: {state.phase}")
+    if state.stopped:
+        print(f"stopped: {state.stopped}")

@@ -11,9 +11,9 @@ from mnascli import nets
 from mnascli.data import Dataset, load
 from mnascli.space import Architecture
 from mnascli.training.checkpoint import save_checkpoint
-from mnascli.training.scoring import evaluate
 from mnascli.training.loop import train
 from mnascli.training.recipe import Recipe
+from mnascli.training.scoring import evaluate
 
 
 @dataclass(frozen=True)

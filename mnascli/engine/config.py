@@ -20,7 +20,9 @@ from mnascli.training.recipe import Recipe
 
 DEFAULT_TEMPLATE = "quick"
 
-TargetMs = Annotated[float | dict[str, float] | None, BeforeValidator(lambda value: None if value is None else check_target(value))]
+TargetMs = Annotated[
+    float | dict[str, float] | None, BeforeValidator(lambda value: None if value is None else check_target(value))
+]
 
 
 class ReferenceConfig(Schema):
@@ -114,7 +116,7 @@ def templates() -> dict[str, Config]:
 
 
 def final_recipe(model: str, runs: Path, template: str, epochs: int | None) -> Recipe:
-    """The long training's recipe: that of the run which `model` names, else the template's; at other epochs if given."""
+    """The long training's recipe: the run's where `model` names one, else the template's; at other epochs if given."""
     from_run = runs / model.partition(":")[0] / "config.yaml"
     config = load(from_run) if from_run.is_file() else resolve(template, None, {})
     recipe = config.final.recipe

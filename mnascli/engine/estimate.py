@@ -1,25 +1,29 @@
-"""What a search would do and how long it would take, from one short training and one measurement of a sampled network."""
+"""What a search would do and how long it would take, from one short training and one measurement."""
 
 from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 from mnascli import nets
+from mnascli.data import Dataset, Split
 from mnascli.engine.config import Config
 from mnascli.engine.executors import LocalProcesses
 from mnascli.engine.pipeline import load_data, open_benches, space_of
-from mnascli.space import count
-from mnascli.training.loop import seconds_per_epoch
+from mnascli.space import Architecture, count
+from mnascli.training.loop import train
 
-SAMPLE = 15
+SAMPLE = 15  # architectures, of which the one in the middle is timed
+TIMED_STEPS = 12
 
 
 def estimate(config: Config) -> dict[str, Any]:
     """Trials, data, devices, and minutes. Trains nothing to an end and writes nothing.
 
-    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to larger or smaller
+    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to larger or
+    smaller
     networks takes longer or less.
     """
     dataset = load_data(config)
@@ -27,7 +31,7 @@ def estimate(config: Config) -> dict[str, Any]:
     rng = random.Random(config.seed)
     sampled = sorted((space.sample(rng) for _ in range(SAMPLE)), key=lambda one: count(one).multiply_adds)
     typical = sampled[SAMPLE // 2]
-    epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
+    epoch_s = _seconds_per_epoch(typical, dataset, config)
     benches = open_benches(config)
     began = time.monotonic()
     for bench in benches:
@@ -36,12 +40,14 @@ def estimate(config: Config) -> dict[str, Any]:
     measuring_s = time.monotonic() - began
     places = LocalProcesses(config.workers, config.threads).places
     final = config.final
+    parts = (dataset.train, dataset.validation, dataset.test)
     long_runs = final.finalists + final.seeds * (1 + len(final.compare)) - 1
     search_s = config.trials * (config.proxy.epochs * epoch_s / places + measuring_s / 2)
     after_s = long_runs * final.recipe.epochs * epoch_s / places
     return {
-        "data": f"{dataset.name}: {len(dataset.train.labels):,} training, {len(dataset.validation.labels):,} validation, "
-        f"{len(dataset.test.labels):,} test images, {len(dataset.classes)} classes",
+        "data": dataset.name,
+        "training, validation, test images": " / ".join(f"{len(part.labels):,}" for part in parts),
+        "classes": len(dataset.classes),
         "devices": ", ".join(config.devices),
         "networks in the space": f"{space.size:.3g}",
         "searcher": config.searcher.name,
@@ -53,3 +59,19 @@ def estimate(config: Config) -> dict[str, Any]:
         "search_minutes": round(search_s / 60, 1),
         "total_minutes": round((search_s + after_s) / 60, 1),
     }
+
+
+def _seconds_per_epoch(architecture: Architecture, dataset: Dataset, config: Config) -> float:
+    """Timed over some steps on part of the data; the first training warms up and does not count."""
+    recipe = config.proxy.model_copy(update={"epochs": 1, "warmup_epochs": 0.0})
+    images = min(TIMED_STEPS * recipe.batch_size, len(dataset.train.labels))
+    few = Split(dataset.train.images[:images], dataset.train.labels[:images])
+    one = Split(dataset.validation.images[:1], dataset.validation.labels[:1])
+    part = replace(dataset, train=few, validation=one)
+    seconds = 0.0
+    for _ in range(2):
+        network = nets.build(architecture, config.seed)
+        began = time.monotonic()
+        train(network, part, recipe, seed=config.seed, threads=config.threads)
+        seconds = time.monotonic() - began
+    return seconds * len(dataset.train.labels) / images

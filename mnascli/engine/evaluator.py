@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mnascli.devices.device import Device, ModelError
@@ -24,7 +25,7 @@ from mnascli.runs import write_atomically
 
 @dataclass(frozen=True)
 class LocalEvaluator:
-    """Measures with one bench a device and trains with `executor`; `training` are the arguments all candidates share."""
+    """Measures with one bench a device, trains with `executor`; `training` holds what all candidates share."""
 
     benches: Sequence[Bench]
     executor: Executor
@@ -77,11 +78,11 @@ class LocalEvaluator:
 
     def _measured(self, trial: int, device: str, result: Latency | ModelError) -> Outcome:
         if isinstance(result, ModelError):
-            values = {"stage": "measure", "kind": type(result).__name__, "reason": f"{device}: {result}"}
-            return Outcome("failed", trial, values)
+            failure = {"stage": "measure", "kind": type(result).__name__, "reason": f"{device}: {result}"}
+            return Outcome("failed", trial, failure)
         file = self.trial_folder(trial) / f"latency-{device}.json"
         write_atomically(file, json.dumps(result.to_json()).encode())
-        values = {
+        values: dict[str, Any] = {
             "device": device,
             "latency_ms": result.median_ms,
             "p5_ms": result.p5_ms,

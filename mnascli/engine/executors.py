@@ -1,7 +1,9 @@
 """Running tasks in processes of their own, so that a crash, a hang or a lack of memory costs one task only.
 
-A task is a function of some module and its arguments. Children are forked from a server that has torch imported already,
-so one costs milliseconds instead of seconds; each is pinned to the cores it was given, writes its output to a file of its own,
+A task is a function of some module and its arguments. Children are forked from a server that has torch imported
+already,
+so one costs milliseconds instead of seconds; each is pinned to the cores it was given, writes its output to a file of
+its own,
 and dies with the process that asked for it.
 """
 
@@ -14,7 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -23,7 +25,8 @@ from typing import Any, Protocol
 
 from mnascli.errors import MnasError
 
-PRELOAD = ["mnascli.engine.candidate"]
+# The main script too: each child would run it again otherwise.
+PRELOAD = ["__main__", "mnascli.engine.candidate"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ TaskEvent = Started | Finished | TaskFailed
 
 
 class Executor(Protocol):
-    def map(self, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
+    def map(self, tasks: Sequence[Task]) -> Generator[TaskEvent, None, None]:
         """Run all the tasks; `Started` and then one of the others for each, in the order in which they happen.
 
         Leaving the iterator before its end stops the tasks that run.
@@ -113,7 +116,7 @@ class LocalProcesses:
             for worker in taken:
                 worker.lock.release()
 
-    def map(self, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
+    def map(self, tasks: Sequence[Task]) -> Generator[TaskEvent, None, None]:
         waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
         for task in tasks:
             waiting.put(task)

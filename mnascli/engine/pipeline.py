@@ -168,7 +168,7 @@ def _compare(job: Job, winner: Trial) -> None:
     if run.state.phase == "finalists":
         run.append("phase", phase="compare")
     bench = job.benches[0]
-    entries = {f"trial-{winner.trial}": (winner.architecture, winner.trial)}
+    entries: dict[str, tuple[str, int | None]] = {f"trial-{winner.trial}": (winner.architecture, winner.trial)}
     for model in config.final.compare:
         known = next((one for name, one in run.state.compared.items() if name.startswith(f"{model} ")), None)
         if known is not None:

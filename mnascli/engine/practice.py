@@ -70,7 +70,7 @@ def train_model(
 
 
 def evaluate_model(text: str, runs: Path, data: str | None) -> dict[str, Any]:
-    """Accuracy of a checkpoint or a .tflite file on the test part. Raises UsageError where data and model do not fit."""
+    """Accuracy of a checkpoint or a .tflite file on the test part. Raises UsageError where data do not fit."""
     if text.endswith(".tflite"):
         _, size, _, channels = input_shape(text)
         dataset = DataRequest(data or DEFAULT_DATA, size, channels).load()

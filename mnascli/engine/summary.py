@@ -1,4 +1,4 @@
-"""What a run says about itself in a few lines: the JSON of `mnas search` and the table at its end. Reads the state alone."""
+"""What a run says about itself: the JSON of `mnas search` and the table at its end. Reads the state alone."""
 
 from __future__ import annotations
 

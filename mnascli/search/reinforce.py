@@ -1,7 +1,8 @@
 """TuNAS's searcher (2008.06120): a softmax of its own for every decision, trained with REINFORCE.
 
 From the source: logits begin at zero, Adam with beta1 = 0, a moving average of rewards with weight 0.95 as baseline,
-entropy 0, learning rate 0.0003. That rate suits the ten thousands of steps of a network with shared weights.
+entropy 0, learning rate 0.0003. That rate suits the ten thousands of steps of a network with shared weights. For 36 to
+1,000 trials benchmarks/searchers.py finds learning_rate 0.15 and baseline 0.8 better, on its made-up landscapes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
+import resource
+import signal
+
 import pytest
 import safetensors.torch
 import torch
 from training_helpers import TINY, tiny_data, tiny_network
 
-from mnascli.errors import UsageError
+from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture
 from mnascli.training import Recipe, load_checkpoint, predict_logits, read_architecture, save_checkpoint
 from mnascli.training.checkpoint import load_weights
@@ -63,3 +66,18 @@ def test_weights_of_another_architecture():
         with pytest.raises(UsageError, match=words) as caught:
             load_weights(tiny_network(), wrong, "x.safetensors")
         assert str(caught.value).startswith("x.safetensors: weights of another architecture")
+
+
+def test_a_full_disk_keeps_the_file_before(tmp_path):
+    path = save(tmp_path)
+    before = path.read_bytes()
+    old_limit, old_handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old_limit[1]))
+    try:
+        with pytest.raises(MnasError, match="cannot be written"):
+            save_checkpoint(path, tiny_network(seed=1), tiny_data(), Recipe(), accuracy=0.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old_limit)
+        signal.signal(signal.SIGXFSZ, old_handler)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
