@@ -29,7 +29,7 @@ IN_FLIGHT = 4  # trials that are asked for at once
 NOISE = 0.003  # standard deviation of the accuracy over training seeds
 
 PPO_SMALL: dict[str, Any] = {"normalize": True, "baseline": 0.8, "entropy": 0.1}
-# label -> searcher and options; the '-small' ones were found for some 100 to 1,000 trials, 'ppo-tiny' for some 36, by
+# label -> searcher and options; the '-small' ones were found for some 100 to 200 trials, 'ppo-tiny' for some 36, by
 # trying a few dozen values on other landscapes than the table's
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("random", {}),

@@ -31,7 +31,7 @@ NETWORKS = {
     "medium": "stem_s1_c16,ds_r1_k3_s2_c16,ir_r2_k3_s2_e3_c24,ir_r1_k5_s1_e3_c32_se0.25,head_c128,net_i28_ch1_o10",
     "large": "stem_s2_c16,ds_r1_k3_s1_c16,ir_r2_k3_s2_e3_c24,ir_r2_k5_s2_e6_c32_se0.25,head_c256,net_i28_ch1_o10",
 }
-RECIPE = Recipe(epochs=1, batch_size=64, shift=0)
+RECIPE = Recipe(epochs=1, batch_size=64)
 
 
 class OneByOne(TorchDataset[tuple[Tensor, int]]):

@@ -26,7 +26,8 @@ from typing import Any, Protocol
 from mnascli.errors import MnasError
 
 # The main script too: each child would run it again otherwise.
-PRELOAD = ["__main__", "mnascli.engine.candidate"]
+# torch._dynamo because the first optimizer imports it.
+PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.candidate"]
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,16 @@ class LocalProcesses:
         try:
             while not stop.is_set():
                 # Taking the lock for one task at a time lets a measurement in between two of them.
-                with worker.lock:
+                if not worker.lock.acquire(timeout=0.2):
+                    continue  # its core is reserved; all may be done before it is given back
+                try:
                     if stop.is_set():
                         return
                     task = waiting.get_nowait()
                     events.put(Started(task.key, worker.number))
                     events.put(self._run(task, worker, stop))
+                finally:
+                    worker.lock.release()
         except queue.Empty:
             return
         except BaseException as error:

@@ -10,6 +10,7 @@ from mnascli.engine.bench import Bench
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture, Space, load, lower
 
+AT_ONCE = 5
 WIDTHS = [round(0.1 + 0.05 * step, 2) for step in range(39)]  # 0.1 to 2.0
 
 
@@ -34,23 +35,24 @@ def targets_by_device(target_ms: float | dict[str, float], devices: list[str]) -
 def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -> tuple[float, Architecture]:
     """The depth multiplier at which a zoo model, on the space's skeleton, comes closest to a latency; and that network.
 
-    Bisects over the multipliers of `WIDTHS` that give different networks: half a dozen measurements.
+    Two rounds over the multipliers of `WIDTHS` that give different networks: some over all of them, then some between
+    the two that the latency lies between; those of a round are measured together.
     """
     candidates = _different(lambda width: space.adapt(load(model).on(width=width)))
     measured: dict[int, float] = {}
-
-    def latency_ms(index: int) -> float:
-        if index not in measured:
-            width, architecture = candidates[index]
-            measured[index] = median_ms(bench.measure([architecture])[0], f"{model} x{width:g}")
-        return measured[index]
-
     low, high = 0, len(candidates) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if latency_ms(middle) < target_ms else (low, middle)
-    best = min((low, high), key=lambda index: abs(latency_ms(index) - target_ms))
-    return candidates[best]
+    while True:
+        step = max(1, (high - low + AT_ONCE - 2) // (AT_ONCE - 1))
+        wanted = [index for index in {*range(low, high, step), high} if index not in measured]
+        if not wanted:
+            break
+        results = bench.measure([candidates[index][1] for index in wanted])
+        measured |= {
+            n: median_ms(one, f"{model} x{candidates[n][0]:g}") for n, one in zip(wanted, results, strict=True)
+        }
+        low = max((n for n in measured if measured[n] <= target_ms), default=0)
+        high = min((n for n in measured if n > low), default=low)
+    return candidates[min(measured, key=lambda index: abs(measured[index] - target_ms))]
 
 
 def _different(make: Callable[[float], Architecture]) -> list[tuple[float, Architecture]]:

@@ -43,7 +43,7 @@ def set_up_process(threads: int | None) -> None:
 def _keep_freed_memory() -> None:
     """Let malloc keep large blocks for the next step; by default it returns each to the system and pays page faults.
 
-    Worth some 10 to 20 % of a step of a small network (benchmarks/training.py). C libraries without mallopt are left.
+    C libraries without mallopt are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,13 +1,17 @@
 """The command line as scripts see it: JSON keys, exit codes, streams, and one line for whatever is wrong."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from mnascli.cli.main import main
 from mnascli.runs import create_run
 
 TINY = """
@@ -23,12 +27,29 @@ space:
 """
 
 
-def mnas(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mnascli.cli.main", *map(str, arguments)]
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    env = {**os.environ, "PYTHONPATH": path, **environment}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False)
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def mnas(*arguments: object, cwd: Path | None = None) -> Done:
+    """The command line in this process, which has torch imported already."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    before, argv = Path.cwd(), sys.argv
+    os.chdir(cwd or before)
+    sys.argv = ["mnas", *map(str, arguments)]
+    code = 0
+    try:
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = argv
+        os.chdir(before)
+    return Done(code, stdout.getvalue(), stderr.getvalue())
 
 
 def answer(*arguments: object, cwd: Path | None = None) -> dict[str, object]:
@@ -39,7 +60,7 @@ def answer(*arguments: object, cwd: Path | None = None) -> dict[str, object]:
     return dict(values)
 
 
-def assert_one_line(done: subprocess.CompletedProcess[str], code: int, says: str) -> None:
+def assert_one_line(done: Done, code: int, says: str) -> None:
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert says in done.stderr
