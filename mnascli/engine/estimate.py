@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
 from typing import Any
 
 from mnascli import nets
-from mnascli.data import Dataset, Split
 from mnascli.engine.config import Config
 from mnascli.engine.executors import LocalProcesses
 from mnascli.engine.pipeline import load_data, open_benches, space_of
-from mnascli.space import Architecture, count
-from mnascli.training.loop import train
+from mnascli.space import count
+from mnascli.training.loop import seconds_per_epoch
 
 SAMPLE = 15  # architectures, of which the one in the middle is timed
-TIMED_STEPS = 12
 
 
 def estimate(config: Config) -> dict[str, Any]:
@@ -31,7 +28,7 @@ def estimate(config: Config) -> dict[str, Any]:
     rng = random.Random(config.seed)
     sampled = sorted((space.sample(rng) for _ in range(SAMPLE)), key=lambda one: count(one).multiply_adds)
     typical = sampled[SAMPLE // 2]
-    epoch_s = _seconds_per_epoch(typical, dataset, config)
+    epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
     benches = open_benches(config)
     began = time.monotonic()
     for bench in benches:
@@ -59,19 +56,3 @@ def estimate(config: Config) -> dict[str, Any]:
         "search_minutes": round(search_s / 60, 1),
         "total_minutes": round((search_s + after_s) / 60, 1),
     }
-
-
-def _seconds_per_epoch(architecture: Architecture, dataset: Dataset, config: Config) -> float:
-    """Timed over some steps on part of the data; the first training warms up and does not count."""
-    recipe = config.proxy.model_copy(update={"epochs": 1, "warmup_epochs": 0.0})
-    images = min(TIMED_STEPS * recipe.batch_size, len(dataset.train.labels))
-    few = Split(dataset.train.images[:images], dataset.train.labels[:images])
-    one = Split(dataset.validation.images[:1], dataset.validation.labels[:1])
-    part = replace(dataset, train=few, validation=one)
-    seconds = 0.0
-    for _ in range(2):
-        network = nets.build(architecture, config.seed)
-        began = time.monotonic()
-        train(network, part, recipe, seed=config.seed, threads=config.threads)
-        seconds = time.monotonic() - began
-    return seconds * len(dataset.train.labels) / images
