@@ -15,6 +15,8 @@ from mnascli.resources import folder
 from mnascli.schema import Schema, parse, read_yaml
 from mnascli.user_dirs import config_home
 
+Precision = Literal["float32", "int8"]
+
 
 class Match(Schema):
     """Which devices a profile is for; the patterns are those of a shell (`Pixel 6*`), upper and lower case alike."""
@@ -43,7 +45,7 @@ class Profile(Schema):
     cores: Literal["auto"] | tuple[int, ...] = "auto"
     threads: int = Field(default=1, ge=1)
     accelerator: Accelerator = "cpu"
-    precision: Literal["float32", "int8"] = "float32"
+    precision: Precision = "float32"
     measuring: Discipline = Discipline()
 
     @field_validator("cores")

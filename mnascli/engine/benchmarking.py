@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnascli import tflite
 from mnascli.devices.device import ModelError
 from mnascli.engine.bench import open_bench
 from mnascli.engine.models import find_model
@@ -25,20 +24,25 @@ def benchmark(
 ) -> list[dict[str, Any]]:
     """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
 
-    Width, size and classes apply to models, not to files.
+    Width, size and classes apply to models, not to files. Models are measured in the precision of the device's profile,
+    files as they are.
     """
     results = []
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:
-        files = []
-        for index, model in enumerate(models):
-            if model.endswith(".tflite"):
-                files.append(Path(model))
-                continue
-            architecture = find_model(model, runs).architecture.on(width=width, size=size, classes=classes)
-            files.append(tflite.write(architecture, Path(folder) / f"{index}.tflite"))
+        architectures = {
+            model: find_model(model, runs).architecture.on(width=width, size=size, classes=classes)
+            for model in models
+            if not model.endswith(".tflite")
+        }
         for name in devices:
             bench = open_bench(name)
             try:
+                files = [
+                    bench.write(architectures[model], Path(folder) / f"{index}.tflite")
+                    if model in architectures
+                    else Path(model)
+                    for index, model in enumerate(models)
+                ]
                 measured = bench.measure_files(files)
             finally:
                 bench.close()

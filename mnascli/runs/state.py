@@ -158,4 +158,3 @@ def fold(events: Iterable[Event]) -> RunState:
 
 def _body(event: Event) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("v", "time", "event")}
-

@@ -44,7 +44,7 @@ def predict(path: Path | str, images: npt.NDArray[np.float32], threads: int = 1)
 
 def input_shape(path: Path | str) -> tuple[int, ...]:
     """Shape of the first input, (1, size, size, channels). Raises UsageError for a file that is no .tflite."""
-    graph = _read(Path(path)).subgraphs[0]
+    graph = read_file(Path(path)).subgraphs[0]
     return tuple(int(size) for size in graph.tensors[graph.inputs[0]].shape)
 
 
@@ -53,13 +53,16 @@ def operators(path: Path | str) -> list[str]:
 
     Raises UsageError for a file that is no .tflite.
     """
-    model = _read(Path(path))
+    model = read_file(Path(path))
     names = [OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
     return [names[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
 
 
-def _read(path: Path) -> Any:
-    """The whole file as schema objects: the runtime itself can crash on a damaged one, so it is read through first."""
+def read_file(path: Path) -> Any:
+    """The whole file as schema objects: the runtime itself can crash on a damaged one, so it is read through first.
+
+    Raises UsageError for a file that is no .tflite.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -1,0 +1,83 @@
+"""A float .tflite as an int8 one: weights and activations, input and output, all in integers (ai-edge-quantizer)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnascli.errors import MnasError, UsageError
+from mnascli.tflite.files import replacing
+from mnascli.tflite.interpreter import input_shape, read_file
+
+THREADS = 1  # of the calibration: the library's 16 would disturb whatever is measured on this machine
+
+
+def quantize(model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None) -> Path:
+    """Write the int8 twin of the float file `model`; returns its path.
+
+    `images`, (N, size, size, channels), normalised as in training, show which values the activations take. Without
+    them all are taken to lie between -1 and 1: the answers are then worth nothing, the time is the same, and so are
+    the bytes every time.
+    Raises UsageError if `model` is no .tflite or the images do not fit it, MnasError if it cannot be quantized.
+    """
+    model, path = Path(model), Path(path)
+    file = read_file(model)
+    if images is not None and images.shape[1:] != input_shape(model)[1:]:
+        raise UsageError(f"{model}: takes images of shape {input_shape(model)[1:]}, not {images.shape[1:]}")
+    quantizer, recipe = _import_quantizer()
+    try:
+        work = quantizer.Quantizer(str(model), recipe.static_wi8_ai8())
+        ranges = _made_up_ranges(file) if images is None else _calibrate(work, file, images)
+        content = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
+    except Exception as error:  # the library raises many kinds, of which none is the user's
+        reason = next(iter(str(error).splitlines()), "")
+        raise MnasError(f"{model}: cannot be quantized: {type(error).__name__}: {reason}") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def _made_up_ranges(file: Any) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
+    """The same range for every computed tensor: far from the scales that XNNPACK refuses."""
+    low, high = np.full((1, 1, 1, 1), -1, np.float32), np.full((1, 1, 1, 1), 1, np.float32)
+    computed = [tensor for tensor in file.subgraphs[0].tensors if file.buffers[tensor.buffer].data is None]
+    return {tensor.name.decode(): {"min": low, "max": high} for tensor in computed}
+
+
+def _calibrate(work: Any, file: Any, images: npt.NDArray[np.float32]) -> Any:
+    """The ranges that the activations take on these images."""
+    signature = file.signatureDefs[0]
+    name = signature.inputs[0].name.decode()
+    samples = [{name: image[np.newaxis]} for image in images]
+    return work.calibrate({signature.signatureKey.decode(): samples}, num_threads=THREADS)
+
+
+class _NoBar:
+    """In place of the library's progress bars, of which some cannot be turned off."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> _NoBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update_single_step(self) -> None:
+        pass
+
+
+def _import_quantizer() -> tuple[Any, Any]:
+    """The library's modules, made silent; imported here because that takes half a second."""
+    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer.utils import progress_utils
+
+    progress_utils.ProgressBar = _NoBar
+    # Its own way of looking at every tensor: nothing that a user could do something about.
+    warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
+    return quantizer, recipe
