@@ -1,0 +1,38 @@
+"""Whether two ways to judge candidates put them in the same order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tau(NamedTuple):
+    """Kendall's tau-b, from -1 (reversed) over 0 to 1 (the same order), and how likely chance gives as much."""
+
+    tau: float
+    p_value: float
+
+
+def kendall_tau(first: Sequence[float], second: Sequence[float]) -> Tau:
+    """Kendall's tau-b of two judgements of the same things; ties count as neither order.
+
+    The two-sided p-value is that of the normal approximation without ties, good from about ten things on. Both are
+    nan where one judgement is the same for all, or fewer than two things are judged. Raises ValueError where the
+    numbers of judgements differ. O(n^2).
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} judgements of the same things")
+    n = len(first)
+    if n < 2:
+        return Tau(math.nan, math.nan)
+    upper = np.triu_indices(n, 1)
+    one, other = (np.sign(np.subtract.outer(values, values))[upper] for values in (first, second))
+    untied = math.sqrt(float(np.count_nonzero(one)) * float(np.count_nonzero(other)))
+    if untied == 0:
+        return Tau(math.nan, math.nan)
+    tau = float((one * other).sum() / untied)
+    deviation = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+    return Tau(tau, math.erfc(abs(tau) / deviation / math.sqrt(2)))
