@@ -29,7 +29,8 @@ class EventWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("ab")
+        # Unbuffered: what a full disk refused must not turn up later, out of a buffer.
+        self._file = path.open("ab", buffering=0)
         self._end = _terminated_size(path)
         self._file.truncate(self._end)
 
@@ -41,8 +42,8 @@ class EventWriter:
         record: Event = {"v": VERSION, "time": time.time(), "event": event, **values}
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         try:
-            self._file.write(line)
-            self._file.flush()
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError as error:
             self._take_back()
