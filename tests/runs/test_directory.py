@@ -60,7 +60,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run directory"):
         open_run(tmp_path)
     create_run(tmp_path / "one", "", {}).close()
-    with pytest.raises(RunError, match="no run called 'two'.*one"):
+    with pytest.raises(RunError, match=r"no run called 'two'.*one"):
         find_run("two", tmp_path)
     (tmp_path / "one" / "meta.json").write_text("{")
     with pytest.raises(RunError, match=r"meta\.json"):

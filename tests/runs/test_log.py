@@ -1,4 +1,4 @@
-"""The event log: what was appended is there, a cut last line is taken off, damage is named, a full disk loses nothing."""
+"""The event log: what was appended is there, a cut last line is taken off, damage named, a full disk costs nothing."""
 
 import json
 import resource
@@ -21,7 +21,7 @@ def read(path: Path) -> list[dict[str, object]]:
     return list(EventReader(path).read())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=100)
 @given(events=st.lists(VALUES, max_size=5), cut=st.integers(0, 400))
 def test_what_is_written_is_read_and_a_cut_line_is_taken_off(
     tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, object]], cut: int

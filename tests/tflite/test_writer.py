@@ -95,7 +95,7 @@ architectures = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(architecture=architectures, seed=st.integers(0, 9))
 def test_any_architecture_gives_the_outputs_of_torch(
     tmp_path_factory: pytest.TempPathFactory, architecture: Architecture, seed: int
