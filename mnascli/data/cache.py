@@ -6,21 +6,23 @@ written under another name and renamed when complete, so that whoever finds one 
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Split, Statistics, content_hash
 from mnascli.data.split import digest
-from mnascli.errors import MnasError
 from mnascli.user_dirs import cache_home
 
-VERSION = 1  # goes up when the same source gives other pixels
+VERSION = 2  # goes up when the same source gives other pixels
 
 Part = Iterable[tuple[Images, Labels]]
 
@@ -57,28 +59,24 @@ def write(
     classes: Sequence[str],
     size: int,
     channels: int,
-    make: Callable[[list[str]], Sequence[Part]],
+    skipped: Sequence[str],
+    parts: Sequence[Part],
+    hash: str | None = None,
 ) -> Dataset:
     """Fill an entry and read it.
 
-    `make` is given a list to put the names of skipped images in, and returns the three parts, each chunks of images
-    (n, size, size, channels) with their labels (n,). Raises MnasError if the cache cannot be written.
+    `parts` are train, validation and test, each chunks of images (n, size, size, channels) with their labels (n,).
+    `hash` stands for the content; None works it out of the pixels. Raises DataError if the cache cannot be written.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    try:
-        skipped: list[str] = []
+    with building(folder, lambda: read(folder) is not None) as place:
         statistics = Statistics(channels)
-        for part_name, part in zip(PARTS, make(skipped), strict=True):
-            with _Writer(building, part_name) as writer:
+        for part_name, part in zip(PARTS, parts, strict=True):
+            with _Writer(place, part_name) as writer:
                 for images, labels in part:
                     writer.add(images, labels)
                     if part_name == "train":
                         statistics.add(images)
-        splits = [_read_split(building, part, size, channels) for part in PARTS]
+        splits = [_read_split(place, part, size, channels) for part in PARTS]
         mean, std = statistics.mean_and_std()
         about = {
             "name": name,
@@ -87,17 +85,43 @@ def write(
             "channels": channels,
             "mean": mean,
             "std": std,
-            "hash": content_hash(classes, splits),
-            "skipped": skipped,
+            "hash": hash or content_hash(classes, splits),
+            "skipped": list(skipped),
         }
-        _write_about(building, about)
-        _publish(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        (place / "about.json").write_text(json.dumps(about), encoding="utf-8")
     dataset = read(folder)
     if dataset is None:
-        raise MnasError(f"{folder}: was changed while it was being read: delete it and try again")
+        raise DataError(f"{folder}: was changed while it was being read: delete it and try again")
     return dataset
+
+
+@contextmanager
+def building(folder: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
+    """A folder to write an entry in, which becomes `folder` when the context ends without an error.
+
+    `is_whole` tells whether what stands at `folder` can be used. Raises DataError if the cache cannot be written.
+    """
+    place = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+        yield place
+        _publish(place, folder, is_whole)
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent}: prepared images cannot be written: {error.strerror or error}: "
+            "make room there, or set MNAS_CACHE_HOME to another folder"
+        ) from error
+    finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """As np.save, which writes through a C file of its own and so does not notice that a small array did not fit."""
+    data = io.BytesIO()
+    np.save(data, array)
+    path.write_bytes(data.getvalue())
 
 
 class _Writer:
@@ -112,37 +136,24 @@ class _Writer:
         return self
 
     def add(self, images: Images, labels: Labels) -> None:
-        try:
-            self.file.write(images.tobytes())
-        except OSError as error:
-            raise _cannot_write(self.images, error) from error
+        self.file.write(images.tobytes())
         self.labels.append(labels)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            self.file.close()
-            if kind is None:
-                np.save(self.images.with_suffix(".npy"), np.concatenate(self.labels).astype(np.int64))
-        except OSError as error:
-            raise _cannot_write(self.images, error) from error
+        self.file.close()
+        if kind is None:
+            write_array(self.images.with_suffix(".npy"), np.concatenate(self.labels).astype(np.int64))
 
 
-def _write_about(building: Path, about: dict[str, Any]) -> None:
+def _publish(place: Path, folder: Path, is_whole: Callable[[], bool]) -> None:
     try:
-        (building / "about.json").write_text(json.dumps(about), encoding="utf-8")
-    except OSError as error:
-        raise _cannot_write(building, error) from error
-
-
-def _publish(building: Path, folder: Path) -> None:
-    try:
-        if folder.exists() and read(folder) is None:
+        if folder.exists() and not is_whole():
             shutil.rmtree(folder)  # damaged: a file of it was deleted or cut
-        building.rename(folder)
-    except OSError as error:
+        place.rename(folder)
+    except OSError:
         # Another process that wanted the same was first: its entry is as good as ours.
-        if read(folder) is None:
-            raise _cannot_write(folder, error) from error
+        if not is_whole():
+            raise
 
 
 def _read_split(folder: Path, part: str, size: int, channels: int) -> Split:
@@ -152,10 +163,3 @@ def _read_split(folder: Path, part: str, size: int, channels: int) -> Split:
     if images.stat().st_size != np.prod(shape, dtype=np.int64):
         raise ValueError(f"{images}: wrong size")
     return Split(np.memmap(images, np.uint8, "r", shape=shape), labels)
-
-
-def _cannot_write(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{path.parent}: prepared images cannot be written: {error.strerror or error}: "
-        "make room there, or set MNAS_CACHE_HOME to another folder"
-    )

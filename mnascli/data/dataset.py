@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mnascli.errors import MnasError
 
+if TYPE_CHECKING:
+    from mnascli.data.streamed import StreamedImages
+
 PARTS = ("train", "validation", "test")
 CHUNK = 4096  # images that are summed up or hashed at a time
+SMALLEST_STD = 1 / 255  # of a channel that is the same everywhere, so that one can divide by it
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -25,9 +29,12 @@ class DataError(MnasError):
 
 
 class Split(NamedTuple):
-    """One part: images (N, size, size, channels), maybe memory-mapped, and labels (N,) from 0 to classes - 1."""
+    """One part: images (N, size, size, channels) and labels (N,) from 0 to classes - 1.
 
-    images: Images
+    Images may be memory-mapped, or decoded on access where they are larger than memory: take slices of them.
+    """
+
+    images: Images | StreamedImages
     labels: Labels
 
 
@@ -92,12 +99,12 @@ class Statistics:
             counts += np.bincount(images[..., channel].ravel(), minlength=256)
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Of pixels from 0 to 1. A channel that is the same everywhere gets 1 / 255, so that one can divide by it."""
+        """Of pixels from 0 to 1."""
         values = np.arange(256) / 255
         totals = self.counts.sum(1)
         mean = self.counts @ values / totals
         variance = self.counts @ values**2 / totals - mean**2
-        std = np.sqrt(np.maximum(variance, (1 / 255) ** 2))
+        std = np.sqrt(np.maximum(variance, SMALLEST_STD**2))
         return tuple(mean.tolist()), tuple(std.tolist())
 
 
@@ -112,6 +119,6 @@ def content_hash(classes: Sequence[str], parts: Iterable[Split]) -> str:
     return state.hexdigest()
 
 
-def chunks(array: npt.NDArray[Any]) -> Iterable[npt.NDArray[Any]]:
+def chunks(array: npt.NDArray[Any] | StreamedImages) -> Iterable[npt.NDArray[Any]]:
     """`array` in pieces of CHUNK along its first axis."""
     return (array[start : start + CHUNK] for start in range(0, len(array), CHUNK))

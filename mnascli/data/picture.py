@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from mnascli.data.dataset import DataError, Images
 
@@ -14,38 +15,71 @@ SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"]
 )
 MODES = {1: "L", 3: "RGB"}
+TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
+Choose = Callable[[int, int], Box]
 
 
 class BrokenPictureError(DataError):
     """A file that is no picture, or is damaged."""
 
 
-def decode(data: bytes, size: int, channels: int) -> Images:
-    """The picture in `data` upright, as (size, size, channels): its centre square, resized.
+def centre(share: float) -> Choose:
+    """Chooses the square in the middle whose side is `share` of the shorter side (224 of 256: 0.875)."""
+
+    def choose(width: int, height: int) -> Box:
+        side = share * min(width, height)
+        left, upper = (width - side) / 2, (height - side) / 2
+        return left, upper, left + side, upper + side
+
+    return choose
+
+
+def decode(data: bytes, size: int, channels: int, crop: float = 1.0) -> Images:
+    """The picture in `data` upright, as (size, size, channels): the centre square of share `crop`, resized.
 
     Transparent parts become white, 16-bit pixels lose their lower 8 bits. Raises BrokenPictureError.
+    """
+    return to_pixels(cut(data, centre(crop), size, channels))
+
+
+def cut(data: bytes, choose: Choose, size: int, channels: int) -> Image.Image:
+    """A part of the picture in `data`, as `size` x `size` pixels in the mode for `channels`.
+
+    `choose` is given width and height of the upright picture. Raises BrokenPictureError.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the wanted size leaves the resizing its quality.
-                image.draft(None, (2 * size, 2 * size))
-                upright = ImageOps.exif_transpose(image)
-                return to_pixels(upright, size, channels)
+                return cut_image(image, choose, size, channels)
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files.
         raise BrokenPictureError(str(error) or type(error).__name__) from error
 
 
-def to_pixels(image: Image.Image, size: int, channels: int) -> Images:
-    """A picture of any mode as (size, size, channels): its centre square, resized bilinearly with anti-aliasing."""
-    image = _eight_bits(image)
-    if image.has_transparency_data:
-        layers = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
-    image = image.convert(MODES[channels])
-    square = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-    return np.asarray(square).reshape(size, size, channels)
+def cut_image(image: Image.Image, choose: Choose, size: int, channels: int) -> Image.Image:
+    """As `cut`, of a picture that is open, whatever its mode; resized bilinearly with anti-aliasing."""
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
+    left, upper, right, lower = choose(*((height, width) if turned else (width, height)))
+    # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the wanted size leaves the resizing its quality.
+    enough = 2 * size / min(right - left, lower - upper)
+    if enough < 1:
+        image.draft(None, (round(width * enough), round(height * enough)))
+    scale = image.size[0] / width, image.size[1] / height
+    across, down = scale[::-1] if turned else scale
+    upright = _eight_bits(ImageOps.exif_transpose(image))
+    if upright.has_transparency_data:
+        layers = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
+    box = (left * across, upper * down, min(right * across, upright.width), min(lower * down, upright.height))
+    return upright.convert(MODES[channels]).resize((size, size), Image.Resampling.BILINEAR, box)
+
+
+def to_pixels(image: Image.Image) -> Images:
+    """An "L" or "RGB" picture as (height, width, channels)."""
+    return np.asarray(image).reshape(image.height, image.width, -1)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -25,15 +25,23 @@ class DataRequest:
     channels: int | None
     on_broken: Literal["skip", "stop"] = "skip"
 
-    def load(self) -> Dataset:
-        return load(self.source, size=self.size, channels=self.channels, on_broken=self.on_broken)
+    def load(self, recipe: Recipe, *, to_train: bool = True) -> Dataset:
+        """The pictures as `recipe` wants to see them; whole ones are kept in reach only if it is there `to_train`."""
+        return load(
+            self.source,
+            size=self.size,
+            channels=self.channels,
+            crop=recipe.evaluation_crop,
+            stream=(to_train and recipe.needs_pictures) or None,
+            on_broken=self.on_broken,
+        )
 
 
 def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: int, threads: int) -> dict[str, Any]:
     """Train a candidate for a short while; its accuracy on the validation part."""
     began = time.monotonic()
     network = nets.build(Architecture.parse(architecture), seed)
-    trained = train(network, data.load(), recipe, seed=seed, threads=threads)
+    trained = train(network, data.load(recipe), recipe, seed=seed, threads=threads)
     return {
         "accuracy": trained.accuracy,
         "history": [epoch["accuracy"] for epoch in trained.history],
@@ -46,7 +54,7 @@ def train_fully(
 ) -> dict[str, Any]:
     """Train a network for long, resumably, and keep it: accuracies on validation and test part, and the checkpoint."""
     began = time.monotonic()
-    dataset = data.load()
+    dataset = data.load(recipe)
     network = nets.build(Architecture.parse(architecture), seed)
     trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)
     test = evaluate(network, dataset.test, dataset)

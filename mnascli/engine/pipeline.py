@@ -65,7 +65,8 @@ def space_of(config: Config, dataset: Dataset, source: str) -> Space:
 
 def load_data(config: Config) -> Dataset:
     """The configured data at the space's input size. Raises MnasError or UsageError naming the folder or file."""
-    return DataRequest(config.data, config.space.input.size, config.channels, config.on_broken_image).load()
+    request = DataRequest(config.data, config.space.input.size, config.channels, config.on_broken_image)
+    return request.load(config.final.recipe)
 
 
 def begin(config: Config, path: Path) -> Job:

@@ -47,7 +47,7 @@ def train_model(
     model = find_model(text, runs)
     architecture = model.architecture.on(width=width, size=size)
     # The network's channels are those of its data: a zoo model's 3 do not say that the data has colours.
-    dataset = _data_of(model, data, architecture.size, None)
+    dataset = _data_of(model, data, architecture.size, None, recipe, to_train=True)
     architecture = replace(architecture, channels=dataset.channels, classes=len(dataset.classes))
     folder.mkdir(parents=True, exist_ok=True)
     network = nets.build(architecture, seed)
@@ -73,7 +73,7 @@ def evaluate_model(text: str, runs: Path, data: str | None) -> dict[str, Any]:
     """Accuracy of a checkpoint or a .tflite file on the test part. Raises UsageError where data do not fit."""
     if text.endswith(".tflite"):
         _, size, _, channels = input_shape(text)
-        dataset = DataRequest(data or DEFAULT_DATA, size, channels).load()
+        dataset = DataRequest(data or DEFAULT_DATA, size, channels).load(Recipe(), to_train=False)
         return {"model": text, "data": dataset.name, **_json(_evaluate_file(Path(text), dataset))}
     model = find_model(text, runs)
     network, about = load_checkpoint(model.weights())
@@ -98,7 +98,7 @@ def export_model(text: str, runs: Path, data: str | None, file: Path, devices: S
 
 
 def _evaluate_file(file: Path, dataset: Dataset) -> Scores:
-    logits = predict(file, dataset.normalise(dataset.test.images), threads=1)
+    logits = predict(file, dataset.normalise(dataset.test.images[:]), threads=1)
     if logits.shape[1] != len(dataset.classes):
         raise UsageError(f"{file}: has {logits.shape[1]} classes, {dataset.name} has {len(dataset.classes)}")
     return scores(logits, dataset.test.labels)
@@ -106,7 +106,7 @@ def _evaluate_file(file: Path, dataset: Dataset) -> Scores:
 
 def _fitting_data(model: Model, data: str | None, architecture: Architecture, about: About) -> Dataset:
     """Data as the network was trained to see it: its size, channels and normalisation. Raises UsageError."""
-    dataset = _data_of(model, data, architecture.size, architecture.channels)
+    dataset = _data_of(model, data, architecture.size, architecture.channels, about.recipe, to_train=False)
     if len(dataset.classes) != architecture.classes:
         raise UsageError(
             f"{model.name}: has {architecture.classes} classes, {dataset.name} has {len(dataset.classes)}: "
@@ -115,12 +115,14 @@ def _fitting_data(model: Model, data: str | None, architecture: Architecture, ab
     return replace(dataset, mean=about.mean, std=about.std)
 
 
-def _data_of(model: Model, data: str | None, size: int, channels: int | None) -> Dataset:
+def _data_of(
+    model: Model, data: str | None, size: int, channels: int | None, recipe: Recipe, *, to_train: bool
+) -> Dataset:
     """The given data, else that of the model's run, else the bundled one."""
     config = configuration.load(model.run / "config.yaml") if model.run else None
     source = data or (config.data if config else DEFAULT_DATA)
     on_broken = config.on_broken_image if config else "skip"
-    return DataRequest(source, size, channels, on_broken).load()
+    return DataRequest(source, size, channels, on_broken).load(recipe, to_train=to_train)
 
 
 def _json(result: Scores) -> dict[str, Any]:

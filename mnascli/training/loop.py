@@ -1,34 +1,44 @@
-"""The one training loop: for the proxy of a few seconds and for the long run."""
+"""The one training loop: for the proxy of a few seconds and for the long run, in one process or many."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mnascli.data.dataset import Dataset, Split
+from mnascli.data.streamed import StreamedImages
 from mnascli.errors import MnasError, UsageError
 from mnascli.nets.network import Network
 from mnascli.training.average import Average
 from mnascli.training.batches import Batches, ToInput
-from mnascli.training.machine import DeviceChoice, choose_device, set_up_process
+from mnascli.training.freezing import freeze
+from mnascli.training.machine import DeviceChoice, choose_device, decoding_workers, set_up_process
+from mnascli.training.mixing import mix
 from mnascli.training.optimizers import make_optimizer
+from mnascli.training.processes import Group, join_group, joined_batch_norm
 from mnascli.training.recipe import Recipe
 from mnascli.training.resume import Progress, Resumable, training_id
 from mnascli.training.scoring import evaluate
 
 TIMED_BATCHES = 10
 CHECK_STEPS = 20  # steps between two looks at the loss, each of which makes an accelerator wait
+DIVERGED = 3.0  # an epoch's loss, in multiples of that of a guess, at which a training is lost
+ADVICE = ": lower learning_rate, or set warmup_epochs or clip_gradient_norm in the recipe"
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MIXING = 1  # tells the random numbers of mixing from those of augmentation
 
 
 class TrainingError(MnasError):
-    """A training that cannot go on: the loss is no number any more."""
+    """A training that cannot go on: the loss is no number any more, or far above that of a guess."""
 
 
 @dataclass(frozen=True)
@@ -50,79 +60,113 @@ def train(
     seed: int = 0,
     threads: int | None = None,
     device: DeviceChoice = "auto",
+    workers: int | None = None,
+    compiled: bool = False,
     folder: Path | None = None,
     save_every_s: float = 30.0,
     on_epoch: Callable[[int, float], None] | None = None,
+    on_steps: Callable[[int, float, float], None] | None = None,
 ) -> Trained:
     """Train `network` in place; it is on the CPU afterwards, with the averaged weights if the recipe averages.
 
     With a `folder`, the state is saved there every `save_every_s` seconds and at the end, and a training found there is
     gone on with: on the same machine its weights become, bit for bit, those of a training that was never interrupted.
-    `on_epoch` is called with the number of each epoch (from 1) and its validation accuracy. `threads` are CPU threads,
-    None leaves their number as it is. torch's global random state is changed.
+    `on_epoch` is called with the number of each epoch (from 1) and its validation accuracy; `on_steps` now and then
+    with the number of steps done, the mean loss since its last call, and the learning rate. `threads` are CPU threads,
+    None leaves their number as it is. `workers` are processes that decode pictures, None as many as suit the machine.
+    `compiled` trains through torch.compile. torch's global random state is changed.
 
-    Raises TrainingError if the loss is no finite number any more, UsageError if network and data do not fit or the
-    folder has another training, MnasError if the folder cannot be written.
+    In processes that torchrun started, each trains on its share of every batch and all end with the same network.
+
+    Raises TrainingError if the loss is no finite number any more or far above that of a guess, UsageError if network
+    and data do not fit or the folder has another training, MnasError if the folder cannot be written.
     """
     _check_fit(network, dataset)
+    group = join_group()
     set_up_process(threads)
-    machine = choose_device(device)
+    machine = choose_device(device, group.local_rank)
     network.to(machine)
     network.to(memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format)  # type: ignore[call-overload]
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = recipe.batch_norm_momentum
+    frozen = freeze(network, recipe.freeze)
     optimizer = make_optimizer(network, recipe)
+    scaler = torch.amp.GradScaler(machine.type, enabled=recipe.precision == "float16")
     average = Average(network, recipe.ema) if recipe.ema else None
-    batches = Batches(dataset.train, recipe, seed)
+    if workers is None:
+        workers = decoding_workers(machine, group.local_size)
+    batches = Batches(dataset.train, recipe, seed, rank=group.rank, ranks=group.size, workers=workers)
     to_input = ToInput(dataset, machine, recipe.channels_last)
     loss_sum = torch.zeros((), device=machine)  # of the epoch
     progress = Progress()
     resumable = None
     if folder is not None:
         training = training_id(network, dataset, recipe, seed)
-        resumable = Resumable(folder, network, optimizer, average, loss_sum, training)
+        resumable = Resumable(folder, network, optimizer, scaler, average, loss_sum, training, group)
         progress = resumable.restore()
+    model = _wrapped(network, machine, group, compiled)
     saved_at = time.monotonic()
+    told = (progress.step, loss_sum.item())
 
-    while progress.step < recipe.epochs * batches.per_epoch:
-        epoch, begin = divmod(progress.step, batches.per_epoch)
-        order = batches.order(epoch)
-        network.train()
-        for index in range(begin, batches.per_epoch):
-            # Between steps, so that what is saved is never behind the last step of an epoch and before its evaluation.
-            if resumable is not None and time.monotonic() - saved_at >= save_every_s:
-                resumable.save(progress)
-                saved_at = time.monotonic()
-            torch.manual_seed((seed << 32) + progress.step)  # for dropout
-            learning_rate = recipe.learning_rate_at(progress.step, batches.per_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-            images, labels = batches.get(order, epoch, index)
-            with torch.autocast(machine.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                logits = network(to_input(images))
-            targets = torch.from_numpy(labels).to(machine)
-            batch_loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            batch_loss.backward()  # type: ignore[no-untyped-call]
-            if recipe.clip_gradient_norm:
-                torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient_norm)
-            optimizer.step()
-            progress.step += 1
-            if average is not None:
-                average.update(progress.step)
-            loss_sum += batch_loss.detach()
-            if progress.step % CHECK_STEPS == 0:
-                _check_finite(loss_sum, progress.step)
+    with joined_batch_norm(network, recipe.sync_batch_norm and group.size > 1):
+        while progress.step < recipe.epochs * batches.per_epoch:
+            epoch, begin = divmod(progress.step, batches.per_epoch)
+            network.train()
+            for module in frozen:
+                module.eval()
+            for index, (images, labels) in enumerate(batches.epoch(epoch, begin), begin):
+                # Between steps, so that what is saved is never behind an epoch's last step and before its evaluation.
+                if resumable is not None and _is_time(saved_at + save_every_s, index, group):
+                    resumable.save(progress)
+                    saved_at = time.monotonic()
+                torch.manual_seed(((seed * group.size + group.rank) << 32) + progress.step)  # for dropout
+                learning_rate = recipe.learning_rate_at(progress.step, batches.per_epoch)
+                for parameters in optimizer.param_groups:
+                    parameters["lr"] = learning_rate
+                targets = torch.from_numpy(labels).to(machine, non_blocking=True)
+                rng = np.random.default_rng((seed, epoch, index, MIXING))
+                inputs, wanted = mix(to_input(images), targets, recipe, rng)
+                optimizer.zero_grad(set_to_none=True)
+                pieces = list(zip(inputs.chunk(recipe.accumulate), wanted.chunk(recipe.accumulate), strict=True))
+                for number, (piece, piece_wanted) in enumerate(pieces, 1):
+                    with torch.autocast(
+                        machine.type, PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"
+                    ):
+                        logits = model(piece)
+                    loss = piece_wanted.loss(logits.float(), recipe.label_smoothing) * (len(piece) / len(inputs))
+                    loss_sum += loss.detach()
+                    # Gradients are exchanged with the last piece alone.
+                    waiting = isinstance(model, DistributedDataParallel) and number < len(pieces)
+                    with model.no_sync() if waiting else nullcontext():  # type: ignore[operator]
+                        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                if recipe.clip_gradient_norm:
+                    scaler.unscale_(optimizer)
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient_norm)
+                scaler.step(optimizer)
+                scaler.update()
+                progress.step += 1
+                if average is not None:
+                    average.update(progress.step)
+                if progress.step % CHECK_STEPS == 0:
+                    _check_finite(loss_sum, progress.step)
+                    if on_steps is not None:
+                        total = loss_sum.item()
+                        on_steps(progress.step, (total - told[1]) / (progress.step - told[0]), learning_rate)
+                        told = (progress.step, total)
 
-        _check_finite(loss_sum, progress.step)
-        with average.applied() if average is not None else nullcontext():
-            accuracy = evaluate(network, dataset.validation, dataset).top1
-        loss = loss_sum.item() / batches.per_epoch
-        loss_sum.zero_()
-        progress.history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy})
-        if on_epoch is not None:
-            on_epoch(epoch + 1, accuracy)
+            _check_finite(loss_sum, progress.step)
+            loss_of_epoch = group.mean(loss_sum).item() / batches.per_epoch
+            loss_sum.zero_()
+            told = (progress.step, 0.0)
+            if epoch + 1 > recipe.warmup_epochs and loss_of_epoch > DIVERGED * math.log(len(dataset.classes)):
+                raise TrainingError(f"the training diverged: loss {loss_of_epoch:.3g} in epoch {epoch + 1}{ADVICE}")
+            group.share([*network.buffers(), *(average.averages.values() if average is not None else ())])
+            with average.applied() if average is not None else nullcontext():
+                accuracy = evaluate(network, dataset.validation, dataset, group).top1
+            progress.history.append({"epoch": epoch + 1, "loss": loss_of_epoch, "accuracy": accuracy})
+            if on_epoch is not None:
+                on_epoch(epoch + 1, accuracy)
 
     if resumable is not None:
         resumable.save(progress)
@@ -130,7 +174,23 @@ def train(
         average.apply()
     network.to("cpu")
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network.requires_grad_(True)
     return Trained(progress.history[-1]["accuracy"], tuple(progress.history))
+
+
+def _wrapped(network: Network, machine: torch.device, group: Group, compiled: bool) -> nn.Module:
+    """What the batches go through: the network, its gradients exchanged with other processes, compiled."""
+    model: nn.Module = network
+    if group.size > 1:
+        model = DistributedDataParallel(network, [machine] if machine.type == "cuda" else None)
+    return torch.compile(model) if compiled else model  # type: ignore[return-value]
+
+
+def _is_time(due: float, index: int, group: Group) -> bool:
+    """Whether to save now; several processes have to agree on it, which they do now and then."""
+    if group.size == 1:
+        return time.monotonic() >= due
+    return index % CHECK_STEPS == 0 and bool(group.share_object(time.monotonic() >= due))
 
 
 def seconds_per_epoch(network: Network, dataset: Dataset, recipe: Recipe, *, threads: int | None = None) -> float:
@@ -146,8 +206,9 @@ def seconds_per_epoch(network: Network, dataset: Dataset, recipe: Recipe, *, thr
 
 
 def _share(split: Split, share: float) -> Split:
-    images = max(2, round(share * len(split.labels)))
-    return Split(split.images[:images], split.labels[:images])
+    count = max(2, round(share * len(split.labels)))
+    images = split.images
+    return Split(images.first(count) if isinstance(images, StreamedImages) else images[:count], split.labels[:count])
 
 
 def _check_fit(network: Network, dataset: Dataset) -> None:
@@ -161,7 +222,4 @@ def _check_fit(network: Network, dataset: Dataset) -> None:
 
 def _check_finite(loss_sum: Tensor, step: int) -> None:
     if not torch.isfinite(loss_sum):
-        raise TrainingError(
-            f"the loss is no finite number any more at step {step}: lower learning_rate, or set warmup_epochs or "
-            "clip_gradient_norm in the recipe"
-        )
+        raise TrainingError(f"the loss is no finite number any more at step {step}{ADVICE}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from typing import Literal
 
@@ -12,12 +13,16 @@ from mnascli.errors import UsageError
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
+MOST_WORKERS = 16
+
 # malloc.h of glibc
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
-def choose_device(choice: DeviceChoice) -> torch.device:
+def choose_device(choice: DeviceChoice, local_rank: int = 0) -> torch.device:
     """The torch device for a choice; 'auto' is CUDA, Apple's Metal or the CPU, what is there first.
+
+    Of several GPUs, each process on this machine gets one of its own.
 
     Raises UsageError for one that is not there.
     """
@@ -27,7 +32,24 @@ def choose_device(choice: DeviceChoice) -> torch.device:
     if not there.get(choice, False):
         usable = ", ".join(name for name, is_there in there.items() if is_there)
         raise UsageError(f"torch finds no {choice} on this machine: train on auto or {usable}")
+    if choice == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise UsageError(
+                f"process {local_rank + 1} of this machine finds no GPU: start {torch.cuda.device_count()}"
+            )
+        torch.cuda.set_device(local_rank)
+        return torch.device("cuda", local_rank)
     return torch.device(choice)
+
+
+def decoding_workers(machine: torch.device, processes: int) -> int:
+    """How many processes should decode pictures beside each of so many that train on this machine.
+
+    Beside an accelerator the cores have nothing else to do; on the CPU most of them train.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = cores // processes
+    return max(1, min(share - 1, MOST_WORKERS) if machine.type != "cpu" else share // 4)
 
 
 def set_up_process(threads: int | None) -> None:

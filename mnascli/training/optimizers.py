@@ -50,7 +50,7 @@ class RMSpropTF(Optimizer):
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     """The recipe's optimizer; weight decay on matrices and kernels alone, not on batch norm and biases."""
-    params = list(network.parameters())
+    params = [param for param in network.parameters() if param.requires_grad]
     groups = [
         {"params": [param for param in params if param.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [param for param in params if param.ndim <= 1], "weight_decay": 0.0},

@@ -54,10 +54,57 @@ class Recipe(Schema):
         "step n no more than (1 + n) / (10 + n), as in TensorFlow. 0 means none.",
     )
     clip_gradient_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together. 0 means any.")
+    accumulate: int = Field(1, ge=1, description="Pieces in which a batch goes through the network, to save memory.")
     flip: bool = Field(False, description="Mirror every other training image, by chance.")
     shift: int = Field(0, ge=0, description="Move training images by up to so many pixels, edges repeated.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is automatic mixed precision.")
+    random_crop: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Random resized crop: smallest share of a training picture's area that is cut out (aspect 3/4 to "
+        "4/3) and resized to the input. 0 means the centre, as in evaluation; 0.08 is usual for ImageNet.",
+    )
+    color_jitter: float = Field(
+        0.0, ge=0, le=1, description="Brightness, contrast and saturation times 1 - value to 1 + value, by chance."
+    )
+    rand_augment: int = Field(
+        0, ge=0, description="RandAugment (Cubuk et al., 2019): so many of its 14 operations on each training picture."
+    )
+    rand_augment_magnitude: float = Field(9.0, ge=0, le=30, description="How strong they are, from 0 to 30.")
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="Alpha of mixup: pairs of pictures are blended by a share from Beta(alpha, alpha). 0: no.",
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        description="Alpha of CutMix: a rectangle out of the pair's other picture is pasted. With mixup too, each "
+        "batch gets one of both by chance. 0: no.",
+    )
+    evaluation_crop: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the centre square's side that evaluation looks at; 0.875 is 224 out of 256.",
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="bfloat16 and float16 are automatic mixed precision, float16 with scaled gradients."
+    )
     channels_last: bool = Field(True, description="Keep channels innermost in memory: faster on most CPUs and GPUs.")
+    sync_batch_norm: bool = Field(
+        False, description="With several processes: batch norm over the whole batch, not over each process's share."
+    )
+    freeze: tuple[str, ...] = Field(
+        (),
+        description="Parts of the network that stay as they are, batch norm statistics too: stem, blocks.0, head, ... "
+        "or `features` for all but the classifier.",
+    )
+
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether training works on whole pictures, which have to be decoded again each time."""
+        return bool(self.random_crop or self.color_jitter or self.rand_augment)
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:

@@ -14,6 +14,7 @@ from mnascli.data.dataset import Dataset
 from mnascli.errors import UsageError
 from mnascli.nets.network import Network
 from mnascli.training.average import Average
+from mnascli.training.processes import Group
 from mnascli.training.recipe import Recipe
 from mnascli.training.tensors import read_tensors, write_tensors
 
@@ -35,14 +36,26 @@ class Resumable:
     folder: Path
     network: Network
     optimizer: Optimizer
+    scaler: torch.amp.GradScaler
     average: Average | None
     loss_sum: Tensor
     training: dict[str, Any]  # what must be the same for a training to be gone on with
+    group: Group
 
     def save(self, progress: Progress) -> None:
-        """Write the state; the one before stays until this one is complete. Raises MnasError for a full disk."""
-        about = {"training": self.training, "step": progress.step, "history": progress.history}
-        write_tensors(self.folder / FILE, self._tensors(), about)
+        """Write the state; the one before stays until this one is complete. Raises MnasError for a full disk.
+
+        Of several processes the first one writes, but all have to call it.
+        """
+        self.group.mean(self.loss_sum)
+        if self.group.leads:
+            about = {
+                "training": self.training,
+                "step": progress.step,
+                "history": progress.history,
+                "scaler": self.scaler.state_dict(),
+            }
+            write_tensors(self.folder / FILE, self._tensors(), about)
 
     def restore(self) -> Progress:
         """Put the saved state back; the start where nothing was saved.
@@ -50,9 +63,10 @@ class Resumable:
         Raises UsageError if the folder has another training, or its file is damaged.
         """
         path = self.folder / FILE
-        if not path.exists():
+        found = self.group.share_object(read_tensors(path) if self.group.leads and path.exists() else None)
+        if found is None:
             return Progress()
-        saved, about = read_tensors(path)
+        saved, about = found
         there = about.get("training", {})
         for key, value in self.training.items():
             if there.get(key) != value:
@@ -63,6 +77,7 @@ class Resumable:
         self._begin_optimizer(saved)
         for name, tensor in self._tensors().items():
             tensor.copy_(saved[name])
+        self.scaler.load_state_dict(about["scaler"])
         return Progress(about["step"], about["history"])
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +13,12 @@ import torch
 from torch import nn
 
 from mnascli.data.dataset import Dataset, Images, Split
+from mnascli.data.streamed import StreamedImages
 from mnascli.errors import MnasError
 from mnascli.training.batches import ToInput
+from mnascli.training.processes import Group
 
+ALONE = Group()
 BATCH_SIZE = 250  # images evaluated at a time
 
 
@@ -26,25 +31,51 @@ class Scores:
     images: int
 
 
-def evaluate(network: nn.Module, split: Split, dataset: Dataset) -> Scores:
-    """Scores of `network` on one part of `dataset`. Raises MnasError for outputs that are not finite."""
-    return scores(predict_logits(network, split.images, dataset), split.labels)
+def evaluate(network: nn.Module, split: Split, dataset: Dataset, group: Group = ALONE) -> Scores:
+    """Scores of `network` on one part of `dataset`, which the processes of a group share among them.
+
+    Raises MnasError for outputs that are not finite.
+    """
+    if group.size == 1:
+        return scores(predict_logits(network, split.images, dataset), split.labels)
+    count = len(split.labels)
+    right = torch.zeros(2, dtype=torch.float64)
+    for start in range(group.rank * BATCH_SIZE, count, group.size * BATCH_SIZE):
+        part = slice(start, start + BATCH_SIZE)
+        own = scores(predict_logits(network, split.images[part], dataset), split.labels[part])
+        right += torch.tensor([own.top1, own.top5], dtype=torch.float64) * own.images
+    top1, top5 = (group.mean(right) * group.size / count).tolist()
+    return Scores(top1, top5, count)
 
 
-def predict_logits(network: nn.Module, images: Images, dataset: Dataset) -> npt.NDArray[np.float32]:
+def predict_logits(network: nn.Module, images: Images | StreamedImages, dataset: Dataset) -> npt.NDArray[np.float32]:
     """Logits (N, classes) for pixels (N, size, size, channels), normalised as `dataset` says.
 
-    The network works in evaluation mode, on the device where it is; its mode is given back.
+    The network works in evaluation mode, on the device where it is; its mode is given back. Pictures that have to be
+    decoded are decoded a batch ahead.
     """
     was_training = network.training
     network.eval()
     to_input = ToInput(dataset, next(network.parameters()).device, channels_last=True)
     try:
         with torch.inference_mode():
-            batches = (images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE))
+            batches: Iterator[Images] = (
+                images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)
+            )
+            if isinstance(images, StreamedImages):
+                batches = _ahead(batches)
             return np.concatenate([network(to_input(batch)).float().cpu().numpy() for batch in batches])
     finally:
         network.train(was_training)
+
+
+def _ahead(items: Iterator[Images]) -> Iterator[Images]:
+    """The items, the next one being made in a thread while one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item
 
 
 def scores(logits: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> Scores:

@@ -4,19 +4,16 @@ from mnascli.data import cache
 
 
 def parts(value):
-    def make(skipped):
-        images = np.full((2, 4, 4, 1), value, np.uint8)
-        return [[(images, np.array([0, 1]))] for _ in range(3)]
-
-    return make
+    images = np.full((2, 4, 4, 1), value, np.uint8)
+    return [[(images, np.array([0, 1]))] for _ in range(3)]
 
 
 def test_the_first_of_two_writers_wins_and_both_can_read(own_home):
     place = cache.entry(["some", "key"])
     assert cache.read(place) is None
     assert own_home in place.parents
-    first = cache.write(place, "data", ["a", "b"], 4, 1, parts(10))
-    second = cache.write(place, "data", ["a", "b"], 4, 1, parts(20))
+    first = cache.write(place, "data", ["a", "b"], 4, 1, [], parts(10))
+    second = cache.write(place, "data", ["a", "b"], 4, 1, [], parts(20))
     assert first.train.images.max() == second.train.images.max() == 10
     assert [path.name for path in place.parent.iterdir()] == [place.name]
 

@@ -1,0 +1,16 @@
+"""Libraries that only some users need."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from mnascli.errors import UsageError
+
+
+def extra(module: str, name: str) -> Any:
+    """The module; raises UsageError that tells how to install the optional extra `name` where it is missing."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UsageError(f"this needs the package {module}: install it with `pip install 'mnas[{name}]'`") from error
