@@ -19,9 +19,8 @@ SAMPLE = 15  # architectures, of which the one in the middle is timed
 def estimate(config: Config) -> dict[str, Any]:
     """Trials, data, devices, and minutes. Trains nothing to an end and writes nothing.
 
-    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to larger or
-    smaller
-    networks takes longer or less.
+    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to
+    larger or smaller networks takes longer or less.
     """
     dataset = load_data(config)
     space = space_of(config, dataset, "config")

@@ -1,10 +1,8 @@
 """Running tasks in processes of their own, so that a crash, a hang or a lack of memory costs one task only.
 
 A task is a function of some module and its arguments. Children are forked from a server that has torch imported
-already,
-so one costs milliseconds instead of seconds; each is pinned to the cores it was given, writes its output to a file of
-its own,
-and dies with the process that asked for it.
+already, so one costs milliseconds instead of seconds; each is pinned to the cores it was given, writes its output to a
+file of its own, and dies with the process that asked for it.
 """
 
 from __future__ import annotations
@@ -25,8 +23,7 @@ from typing import Any, Protocol
 
 from mnascli.errors import MnasError
 
-# The main script too: each child would run it again otherwise.
-# torch._dynamo because the first optimizer imports it.
+# The main script too: each child would run it again otherwise. torch._dynamo because the first optimizer imports it.
 PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.candidate"]
 
 

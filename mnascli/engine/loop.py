@@ -1,12 +1,10 @@
 """The search loop: ask, log, evaluate, reward, tell; resumable at any point.
 
-What a kill may cost is settled by the order of writes. The searcher's state is saved right after it was asked, and
-then the
-event is logged that names the state's file and the trials asked for. So the log's last `asked` event always has a
-state to go
-on from: whatever of its batch is unfinished is evaluated, the whole batch is told, and the searcher proposes exactly
-what
-it would have proposed. No result is lost, since each is on the disk before the next step; none is repeated.
+What a kill may cost is settled by the order of writes. The searcher's state is saved right after it was asked, and then
+the event is logged that names the state's file and the trials asked for. So the log's last `asked` event always has a
+state to go on from: whatever of its batch is unfinished is evaluated, the whole batch is told, and the searcher
+proposes exactly what it would have proposed. No result is lost, since each is on the disk before the next step; none is
+repeated.
 """
 
 from __future__ import annotations
