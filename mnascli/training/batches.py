@@ -169,5 +169,6 @@ class ToInput:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Images) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        writable = np.require(images, requirements=["C", "W"])  # torch warns of arrays that it could not write
+        pixels = torch.from_numpy(writable).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return torch.addcmul(self.offset, pixels.float(), self.scale).contiguous(memory_format=self.format)
