@@ -1,4 +1,4 @@
-"""Every test has a home of its own: nothing of the user's is read or written."""
+"""Every test has a home of its own: nothing of the user's is read or written, no adb server of the user's is asked."""
 
 import os
 import sys
@@ -12,15 +12,16 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("mnas", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mnas")
 
-sys.path.insert(0, str(Path(__file__).parent / "engine"))
+sys.path += [str(Path(__file__).parent / folder) for folder in ("engine", "devices")]
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith(("MNAS_", "XDG_"))]:
+    for name in [name for name in os.environ if name.startswith(("MNAS_", "XDG_", "ADB", "ANDROID_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("MNAS_ADB", "off")
     return home
 
 
