@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -120,6 +121,8 @@ class LocalProcesses:
             waiting.put(task)
         events: queue.SimpleQueue[TaskEvent | BaseException] = queue.SimpleQueue()
         stop = threading.Event()
+        if tasks:
+            _start_server()
         threads = [
             threading.Thread(target=self._work, args=(worker, waiting, events, stop), daemon=True)
             for worker in self._workers
@@ -207,6 +210,16 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def _start_server() -> None:
+    """Start the server that forks the children, deaf to Ctrl-C: it would break off its imports with a traceback."""
+    resource_tracker.ensure_running()  # starting it unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; the parent decides what ends
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _death(code: int | None, output: Path) -> tuple[str, str]:
     """Kind and reason for a child that ended without an answer."""
     lines = output.read_text(errors="replace").strip().splitlines() if output.is_file() else []
@@ -228,7 +241,6 @@ def _child(
     output: str,
 ) -> None:
     """What runs in the child."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what ends
     threading.Thread(target=_die_with_parent, daemon=True).start()
     with Path(output).open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)

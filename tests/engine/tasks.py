@@ -34,3 +34,11 @@ def break_down(how: str, threads: int) -> None:
             os._exit(3)
         case "timeout":
             time.sleep(60)
+
+
+def interrupt_the_group(threads: int) -> str:
+    """What Ctrl-C does on a terminal, but for the parent, which its test protects."""
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(0.2)
+    return "still here"

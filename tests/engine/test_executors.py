@@ -86,3 +86,11 @@ class TestLocalProcesses(ExecutorConformance):
             events = executor.map([self.task(n, tmp_path, tasks.cores) for n in range(4)])
             used = {core for event in events if isinstance(event, Finished) for core in event.value}
         assert used and reserved not in used
+
+    def test_ctrl_c_is_for_the_parent_alone(self, tmp_path: Path) -> None:
+        """A terminal sends it to all; the children and the server that forks them go on until they are told to end."""
+        executor = self.make()
+        for _ in range(2):
+            events = list(executor.map([self.task(0, tmp_path, tasks.interrupt_the_group)]))
+            assert [event.value for event in events if isinstance(event, Finished)] == ["still here"]
+        assert (tmp_path / "0.txt").read_text() == ""
