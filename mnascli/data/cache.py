@@ -22,7 +22,7 @@ from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Spli
 from mnascli.data.split import digest
 from mnascli.user_dirs import cache_home
 
-VERSION = 2  # goes up when the same source gives other pixels
+VERSION = 3  # goes up when the same source gives other pixels or parts
 
 Part = Iterable[tuple[Images, Labels]]
 
@@ -37,13 +37,11 @@ def read(folder: Path) -> Dataset | None:
     """The data set of an entry, memory-mapped; None where there is no complete one."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        train, validation, test = (_read_split(folder, part, about["size"], about["channels"]) for part in PARTS)
+        parts = {part: _read_split(folder, part, about["size"], about["channels"]) for part in PARTS}
         return Dataset(
             name=about["name"],
             classes=tuple(about["classes"]),
-            train=train,
-            validation=validation,
-            test=test,
+            **parts,
             mean=tuple(about["mean"]),
             std=tuple(about["std"]),
             hash=about["hash"],
@@ -65,7 +63,7 @@ def write(
 ) -> Dataset:
     """Fill an entry and read it.
 
-    `parts` are train, validation and test, each chunks of images (n, size, size, channels) with their labels (n,).
+    `parts` are the `PARTS`, each chunks of images (n, size, size, channels) with their labels (n,).
     `hash` stands for the content; None works it out of the pixels. Raises DataError if the cache cannot be written.
     """
     with building(folder, lambda: read(folder) is not None) as place:

@@ -21,7 +21,9 @@ from mnascli.data.streamed import in_threads
 
 Report = Callable[[str], None]
 
-HELD_OUT = 0.15  # of each class, for validation, and as much for test, where there is no ready-made part
+# Of each class, where there is no ready-made part.
+HELD_OUT = {"validation": 0.15, "test": 0.15, "selection": 0.1}
+MOST_SELECTION = 10_000  # images over all classes: more would not tell finalists apart any better
 REPAIR = ": repair or remove it, or have broken images skipped"
 THUMB = 32  # pixels; for mean and deviation
 REPORT_EVERY_S = 15.0
@@ -104,7 +106,7 @@ def _check(pictures: Pictures, channels: int, stop: bool, skipped: list[str], re
 
 
 def into_parts(source: Source, checked: dict[str, Checked]) -> dict[str, tuple[Pictures, Checked]]:
-    """Train, validation and test: the ready-made ones, and what is missing held out of train.
+    """The `PARTS`: the ready-made ones, and what is missing held out of train.
 
     Raises DataError for a class that has too few different pictures for that.
     """
@@ -121,7 +123,11 @@ def into_parts(source: Source, checked: dict[str, Checked]) -> dict[str, tuple[P
                     f"{source.place}: class {name} has {of_class[label]} different images: too few to split into "
                     f"train, {' and '.join(missing)}: add images or remove the class"
                 )
-        sizes = {label: [max(1, round(HELD_OUT * count))] * len(missing) for label, count in of_class.items()}
+        most = {"selection": MOST_SELECTION // len(source.classes)}
+        sizes = {
+            label: [max(1, min(round(HELD_OUT[part] * count), most.get(part, count))) for part in missing]
+            for label, count in of_class.items()
+        }
         for part, chosen in zip([*missing, "train"], divide(digests, labels, sizes), strict=True):
             parts[part] = (pictures, train[np.array(chosen, np.int64)])
     return {part: parts[part] for part in PARTS}

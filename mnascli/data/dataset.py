@@ -1,4 +1,4 @@
-"""What a data set is to the rest of mnas: three parts of uint8 images with labels, and what normalises them."""
+"""What a data set is to the rest of mnas: four parts of uint8 images with labels, and what normalises them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnascli.errors import MnasError
 if TYPE_CHECKING:
     from mnascli.data.streamed import StreamedImages
 
-PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test", "selection")
 CHUNK = 4096  # images that are summed up or hashed at a time
 SMALLEST_STD = 1 / 255  # of a channel that is the same everywhere, so that one can divide by it
 
@@ -42,8 +42,9 @@ class Split(NamedTuple):
 class Dataset:
     """A data set, ready to train on.
 
-    `mean` and `std` are one value a channel, of pixels from 0 to 1, over the training part. `hash` stands for the
-    content of all parts, so for the split too. `skipped` names the broken images that were left out.
+    `validation` is what a search learns from, `selection` what only the choice between its finalists sees, `test` what
+    decides nothing. `mean` and `std` are one value a channel, of pixels from 0 to 1, over the training part. `hash`
+    stands for the content of all parts, so for the split too. `skipped` names the broken images that were left out.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    selection: Split
     mean: tuple[float, ...]
     std: tuple[float, ...]
     hash: str
@@ -78,13 +80,13 @@ class Dataset:
 
 
 def from_arrays(name: str, classes: Sequence[str], parts: Sequence[Split]) -> Dataset:
-    """A data set of train, validation and test as they lie in memory, with its statistics and hash worked out."""
+    """A data set of the `PARTS` as they lie in memory, with its statistics and hash worked out."""
     statistics = Statistics(parts[0].images.shape[3])
     for images in chunks(parts[0].images):
         statistics.add(images)
     mean, std = statistics.mean_and_std()
-    train, validation, test = parts
-    return Dataset(name, tuple(classes), train, validation, test, mean, std, content_hash(classes, parts))
+    train, validation, test, selection = parts
+    return Dataset(name, tuple(classes), train, validation, test, selection, mean, std, content_hash(classes, parts))
 
 
 class Statistics:

@@ -28,19 +28,20 @@ CLASSES = (
     "ankle boot",
 )
 FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-VALIDATION_SHARE = 1 / 12  # 5,000 of the 60,000 training images
+VALIDATION_SHARE = 1 / 12  # 5,000 of the 60,000 training images, and as many for the selection part
 
 
 def read_fashion(folder: Path) -> list[Split]:
-    """Train, validation (held out of the original's training part) and test; greyscale, 28x28."""
+    """Train, validation, test and selection; greyscale, 28x28. What is not test is held out of the original's train."""
     (images, labels), (test_images, test_labels) = read_parts(folder)
     counts = np.bincount(labels)
-    sizes = {label: [round(count * VALIDATION_SHARE)] for label, count in enumerate(counts.tolist())}
-    validation, train = divide([digest(image.tobytes()) for image in images], labels.tolist(), sizes)
+    sizes = {label: [round(count * VALIDATION_SHARE)] * 2 for label, count in enumerate(counts.tolist())}
+    validation, selection, train = divide([digest(image.tobytes()) for image in images], labels.tolist(), sizes)
     return [
         Split(images[train][..., None], labels[train].astype(np.int64)),
         Split(images[validation][..., None], labels[validation].astype(np.int64)),
         Split(test_images[..., None], test_labels.astype(np.int64)),
+        Split(images[selection][..., None], labels[selection].astype(np.int64)),
     ]
 
 

@@ -47,17 +47,16 @@ def prepare(
     if not stream:
         chunks = [_chunks(_images(*part, size, channels, crop)) for part in parts.values()]
         return cache.write(decoded, source.name, source.classes, size, channels, skipped, chunks, _hash(source, parts))
-    train, validation, test = (
-        Split(images := _images(*part, size, channels, crop), images.pictures.labels) for part in parts.values()
-    )
+    splits = {
+        name: Split(images := _images(*part, size, channels, crop), images.pictures.labels)
+        for name, part in parts.items()
+    }
     mean, second = parts["train"][1].moments.mean(0, dtype=np.float64)
     std = np.sqrt(np.maximum(second - mean**2, SMALLEST_STD**2))
     return Dataset(
         name=source.name,
         classes=source.classes,
-        train=train,
-        validation=validation,
-        test=test,
+        **splits,
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         hash=_hash(source, parts),

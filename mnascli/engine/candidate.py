@@ -52,15 +52,17 @@ def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: 
 def train_fully(
     architecture: str, data: DataRequest, recipe: Recipe, seed: int, folder: Path, threads: int
 ) -> dict[str, Any]:
-    """Train a network for long, resumably, and keep it: accuracies on validation and test part, and the checkpoint."""
+    """Train a network for long, resumably, and keep it: accuracies on the other parts, and the checkpoint."""
     began = time.monotonic()
     dataset = data.load(recipe)
     network = nets.build(Architecture.parse(architecture), seed)
     trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)
+    selection = evaluate(network, dataset.selection, dataset)
     test = evaluate(network, dataset.test, dataset)
     checkpoint = save_checkpoint(folder / "model.safetensors", network, dataset, recipe, accuracy=trained.accuracy)
     return {
         "validation": trained.accuracy,
+        "selection": selection.top1,
         "test": test.top1,
         "test_top5": test.top5,
         "seconds": round(time.monotonic() - began, 3),

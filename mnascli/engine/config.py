@@ -47,7 +47,7 @@ class FinalConfig(Schema):
     """What comes after the search."""
 
     recipe: Recipe = Field(Recipe(), description="Training of the finalists and of what they are compared with.")
-    finalists: int = Field(3, ge=1, description="Trials that are trained in full; the best on validation wins.")
+    finalists: int = Field(3, ge=1, description="Trials that are trained in full; the best on the selection part wins.")
     seeds: int = Field(1, ge=1, description="Trainings of the winner and of each reference model.")
     compare: tuple[str, ...] = Field((), description="Zoo models, scaled to the winner's latency, to compare with.")
     export: bool = Field(True, description="Export the winner to TFLite and measure the file again.")

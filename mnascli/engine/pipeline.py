@@ -1,6 +1,6 @@
 """The main job from the data to the file, in phases; every phase goes on where a killed one ended.
 
-target -> search -> finalists (trained in full, the best on validation wins) -> compare -> export
+target -> search -> finalists (trained in full, the best on the selection part wins) -> compare -> export
 """
 
 from __future__ import annotations
@@ -148,7 +148,10 @@ def _search(job: Job) -> None:
 
 
 def _choose_winner(job: Job) -> Trial:
-    """Train the best few in full; the most accurate on the validation part wins. No test picture takes part in it."""
+    """Train the best few in full; the most accurate on the selection part, which the search never saw, wins.
+
+    The validation part would favour whoever was lucky on it; no test picture takes part either.
+    """
     run = job.run
     finalists = run.state.ranking()[: job.config.final.finalists]
     if not finalists:
@@ -157,10 +160,10 @@ def _choose_winner(job: Job) -> Trial:
         run.append("phase", phase="finalists")
     _train_fully(job, [(f"trial-{one.trial}", one.architecture, one.trial, job.config.seed) for one in finalists])
 
-    def validation(trial: Trial) -> float:
-        return float(run.state.long_runs[f"trial-{trial.trial}", job.config.seed]["validation"])
+    def selection(trial: Trial) -> float:
+        return float(run.state.long_runs[f"trial-{trial.trial}", job.config.seed]["selection"])
 
-    return max(finalists, key=lambda trial: (validation(trial), -trial.trial))
+    return max(finalists, key=lambda trial: (selection(trial), -trial.trial))
 
 
 def _compare(job: Job, winner: Trial) -> None:

@@ -13,7 +13,7 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
     failed             trial, stage: measure | train, kind, reason
-    long_trained       model, architecture, trial, seed, validation, test, seconds, checkpoint
+    long_trained       model, architecture, trial, seed, validation, selection, test, seconds, checkpoint
     compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
     exported           file, model, trial, size_mb, max_abs_difference, latency_ms (by device)
     run_stopped        reason

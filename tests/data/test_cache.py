@@ -1,11 +1,12 @@
 import numpy as np
 
 from mnascli.data import cache
+from mnascli.data.dataset import PARTS
 
 
 def parts(value):
     images = np.full((2, 4, 4, 1), value, np.uint8)
-    return [[(images, np.array([0, 1]))] for _ in range(3)]
+    return [[(images, np.array([0, 1]))] for _ in PARTS]
 
 
 def test_the_first_of_two_writers_wins_and_both_can_read(own_home):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mnascli.data import DataError, load
+from mnascli.data.dataset import PARTS
 from mnascli.errors import UsageError
 
 
@@ -37,12 +38,14 @@ def contents(split):
 def test_a_folder_is_split_by_content(tmp_path):
     dataset = read(make(tmp_path / "pets"))
     assert (dataset.name, dataset.classes) == ("pets", ("cat", "dog"))
-    for part, of_each in ((dataset.train, 14), (dataset.validation, 3), (dataset.test, 3)):
+    for part, of_each in ((dataset.train, 12), (dataset.validation, 3), (dataset.test, 3), (dataset.selection, 2)):
         assert part.images.shape == (2 * of_each, 8, 8, 3)
         assert np.bincount(part.labels).tolist() == [of_each, of_each]
     assert not contents(dataset.train) & contents(dataset.test)
     assert not contents(dataset.train) & contents(dataset.validation)
     assert not contents(dataset.validation) & contents(dataset.test)
+    assert not contents(dataset.selection) & contents(dataset.train)
+    assert not contents(dataset.selection) & contents(dataset.validation)
 
 
 def test_renamed_files_stay_in_their_parts(tmp_path):
@@ -82,7 +85,7 @@ def test_ready_made_parts(tmp_path):
     for seed, part in ((0, "train"), (100, "val"), (200, "test")):
         make(tmp_path / part, count=4, seed=seed)
     dataset = read(tmp_path)
-    assert [len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)] == [8, 8, 8]
+    assert [len(getattr(dataset, part).labels) for part in PARTS] == [6, 8, 8, 2]
 
 
 def test_val_alone_is_the_test_part(tmp_path):
@@ -90,7 +93,7 @@ def test_val_alone_is_the_test_part(tmp_path):
     make(tmp_path / "val", count=4, seed=500)
     lines = []
     dataset = read(tmp_path, lines)
-    assert [len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)] == [16, 4, 8]
+    assert [len(getattr(dataset, part).labels) for part in PARTS] == [14, 4, 8, 2]
     assert any("validation is held out of train" in line for line in lines)
 
 
@@ -99,7 +102,7 @@ def test_a_broken_image_is_named_and_skipped(tmp_path):
     broken = root / "dog" / "007.png"
     broken.write_bytes(broken.read_bytes()[:50])
     dataset = read(root, lines)
-    assert sum(len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)) == 39
+    assert sum(len(getattr(dataset, part).labels) for part in PARTS) == 39
     assert [line for line in lines if str(broken) in line]
     assert len(dataset.skipped) == 1
     with pytest.raises(DataError, match=r"007\.png") as caught:

@@ -21,7 +21,7 @@ def bars(images: int, seed: int, classes: int = 3) -> Split:
 
 
 def tiny_data() -> Dataset:
-    return from_arrays("bars", ["top", "middle", "bottom"], [bars(96, 0), bars(48, 1), bars(48, 2)])
+    return from_arrays("bars", ["top", "middle", "bottom"], [bars(96, 0), bars(48, 1), bars(48, 2), bars(48, 3)])
 
 
 def tiny_network(seed: int = 0):
