@@ -92,7 +92,7 @@ def resume(path: Path, trials: int | None = None) -> Job:
         if meta["data_hash"] != dataset.hash:
             raise MnasError(f"{config.data}: the data changed since {path} was started: its results would not compare")
         space = space_of(config, dataset, str(path / "config.yaml"))
-        run.append("run_resumed")
+        run.append("run_resumed", trials=config.trials)
         return _job(run, config, dataset, space, open_benches(config))
     except BaseException:
         run.close()

@@ -3,10 +3,15 @@
 from mnascli.runs.directory import Run, create_run, find_run, is_run, list_runs, open_run, read_meta, read_state
 from mnascli.runs.log import Event, EventReader, RunError, write_atomically
 from mnascli.runs.state import RunState, Trial, fold
+from mnascli.runs.views import DeviceView, Overview, Plan, Point, overview
 
 __all__ = [
+    "DeviceView",
     "Event",
     "EventReader",
+    "Overview",
+    "Plan",
+    "Point",
     "Run",
     "RunError",
     "RunState",
@@ -17,6 +22,7 @@ __all__ = [
     "is_run",
     "list_runs",
     "open_run",
+    "overview",
     "read_meta",
     "read_state",
     "write_atomically",

@@ -3,10 +3,11 @@
 The engine resumes from it, the monitor and the report show it. The events, and the keys they carry:
 
     run_started        (nothing; config.yaml and meta.json say the rest)
-    run_resumed
+    run_resumed        trials (how many there are to be)
     phase              phase: target | search | finalists | compare | export
     reference_measured model, architecture, latency_ms (by device)
     target_set         target_ms (by device), why
+    learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
     asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
     started            trial, worker
     measured           trial, device, latency_ms, p5_ms, p95_ms, verdict, file (raw samples, relative to the run)
@@ -28,8 +29,15 @@ from typing import Any
 
 from mnascli.runs.log import Event
 
+# fmt: off
+KNOWN = frozenset((
+    "run_started", "run_resumed", "run_stopped", "run_finished", "phase", "reference_measured", "target_set",
+    "asked", "learned", "started", "measured", "trained", "done", "failed", "long_trained", "compared", "exported",
+))
+# fmt: on
 
-@dataclass
+
+@dataclass(slots=True)
 class Trial:
     """What is known of one candidate. `state`: asked, running, done or failed; times in seconds since the epoch."""
 
@@ -129,12 +137,12 @@ class RunState:
 
     def ranking(self) -> list[Trial]:
         """Finished trials, the best first: by accuracy those that meet every target, then by reward the others."""
+        return sorted(self.done(), key=self.rank, reverse=True)
 
-        def rank(trial: Trial) -> tuple[bool, float, int]:
-            meets = self.meets_targets(trial.latency_ms)
-            return meets, (trial.accuracy if meets else trial.reward) or 0.0, -trial.trial
-
-        return sorted(self.done(), key=rank, reverse=True)
+    def rank(self, trial: Trial) -> tuple[bool, float, int]:
+        """What `ranking` sorts by: the greater, the better."""
+        meets = self.meets_targets(trial.latency_ms)
+        return meets, (trial.accuracy if meets else trial.reward) or 0.0, -trial.trial
 
     def best(self) -> Trial | None:
         """The first of `ranking`, None where no trial is done."""

@@ -1,0 +1,208 @@
+"""What the faces of a run show, cumulated event by event, so that nothing is computed over all trials again.
+
+`Overview` folds the events into a `RunState` and, beside it, into what a progress line, a terminal view or a report
+needs of many trials: counts, the best, the Pareto front of each device, rewards with their moving mean, rate and time
+left. An event costs O(log n) at most.
+"""
+
+from __future__ import annotations
+
+import statistics
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, NamedTuple
+
+from mnascli.runs.log import Event
+from mnascli.runs.state import KNOWN, RunState, Trial
+
+MEAN_OVER = 20  # trials: the window of the moving mean of rewards
+RATE_OVER = 40  # trials, or long trainings: the window of the rate
+NOTABLE_KEPT = 1000
+LATENCIES_KEPT = 400
+
+
+class Point(NamedTuple):
+    """A finished trial on the accuracy-latency plane of one device."""
+
+    latency_ms: float
+    accuracy: float
+    trial: int
+
+
+@dataclass
+class DeviceView:
+    """What the log tells of one device. `notice` is the last event of a kind that only newer versions or few runs have
+    (lost, paused, ...), None once a measurement came in after it."""
+
+    name: str
+    measured: int = 0
+    unstable: int = 0
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    last_trial: int | None = None
+    last_time: float | None = None
+    notice: Event | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much there is to do: trials of the search, long trainings after it."""
+
+    trials: int
+    long_runs: int
+    batch: int = 1
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Plan:
+        """The plan that a run's config.yaml holds, read already. Raises KeyError or TypeError where it holds none."""
+        final = config["final"]
+        long_runs = final["finalists"] + final["seeds"] * (1 + len(final["compare"])) - 1
+        return cls(int(config["trials"]), int(long_runs), int(config["batch"]))
+
+
+@dataclass
+class Overview:
+    """A run's state and its cumulated views. `rewards` are (trial, reward) and `means` their moving mean, both in the
+    order in which trials were done; `fronts` are by device, the fastest point first."""
+
+    state: RunState = field(default_factory=RunState)
+    done: int = 0
+    failed: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    best: Trial | None = None
+    rewards: list[tuple[int, float]] = field(default_factory=list)
+    means: list[float] = field(default_factory=list)
+    fronts: dict[str, list[Point]] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
+    devices: dict[str, DeviceView] = field(default_factory=dict)
+    probabilities: dict[str, dict[str, float]] = field(default_factory=dict)
+    entropies: list[tuple[int, float]] = field(default_factory=list)  # (step, entropy), see `entropy`
+    notable: deque[Event] = field(default_factory=lambda: deque(maxlen=NOTABLE_KEPT))
+    trials_wanted: int | None = None  # what a resumed search was told, over its configuration
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=MEAN_OVER))
+    _ends: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_OVER))
+
+    @property
+    def finished(self) -> int:
+        """Trials done or failed."""
+        return self.done + self.failed
+
+    def apply(self, event: Event) -> None:
+        """Fold the next event in. Raises KeyError, TypeError or ValueError for one that does not fit the others."""
+        self.state.apply(event)
+        kind = event["event"]
+        if kind in ("started", "trained"):
+            return
+        if kind == "measured":
+            self._measured(event)
+        elif kind == "done":
+            self._done(self.state.trials[event["trial"]])
+            self._ends.append(event["time"])
+        elif kind == "learned":
+            self.probabilities = event["probabilities"]
+            self.entropies.append((event["step"], entropy(self.probabilities)))
+        elif kind != "asked":
+            self._notable(event)
+
+    def progress(self, plan: Plan) -> tuple[int, int] | None:
+        """(done, of how many) in the phase the run is in; None where a phase has nothing to count."""
+        if self.state.phase == "search":
+            return self.finished, max(self.trials_wanted or plan.trials, len(self.state.trials))
+        if self.state.phase in ("finalists", "compare"):
+            done = len(self.state.long_runs)
+            return done, max(plan.long_runs, done)
+        return None
+
+    def per_hour(self) -> float | None:
+        """Trials (or long trainings) an hour, lately; None before there are two."""
+        if len(self._ends) < 2 or self._ends[-1] <= self._ends[0]:
+            return None
+        return 3600 * (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
+
+    def left_s(self, plan: Plan) -> float | None:
+        """Seconds from the last event to the end of the phase; None where that cannot be told."""
+        progress, rate = self.progress(plan), self.per_hour()
+        if progress is None or rate is None or self.state.is_finished:
+            return None
+        return 3600 * (progress[1] - progress[0]) / rate
+
+    def waiting(self, device: str) -> int:
+        """Trials of the last batch that this device has not measured yet: its queue."""
+        return sum(not trial.finished and device not in trial.latency_ms for trial in self.state.batch)
+
+    def _measured(self, event: Event) -> None:
+        view = self._device(event["device"])
+        view.measured += 1
+        view.unstable += event["verdict"] != "stable"
+        view.latencies_ms.append(event["latency_ms"])
+        view.last_trial, view.last_time, view.notice = event["trial"], event["time"], None
+
+    def _done(self, trial: Trial) -> None:
+        self.done += 1
+        if self.best is None or self.state.rank(trial) > self.state.rank(self.best):
+            self.best = trial
+        if trial.reward is not None:
+            self._recent.append(trial.reward)
+            self.rewards.append((trial.trial, trial.reward))
+            self.means.append(sum(self._recent) / len(self._recent))
+        for device, latency_ms in trial.latency_ms.items():
+            if trial.accuracy is not None:
+                point = Point(latency_ms, trial.accuracy, trial.trial)
+                self.points.setdefault(device, []).append(point)
+                add_to_front(self.fronts.setdefault(device, []), point)
+
+    def _notable(self, event: Event) -> None:
+        self.notable.append(event)
+        match event["event"]:
+            case "failed":
+                self.failed += 1
+                self.failures[f"{event['stage']}: {event['kind']}"] += 1
+                self._ends.append(event["time"])
+            case "target_set":
+                for device in event["target_ms"]:
+                    self._device(device)
+                self.best = self.state.best()
+            case (
+                "phase" | "run_resumed"
+            ):  # time that passed in between, or another kind of work, says nothing of the rate
+                self._ends.clear()
+                self.trials_wanted = event.get("trials", self.trials_wanted)
+            case "long_trained":
+                self._ends.append(event["time"])
+            case kind if kind not in KNOWN and isinstance(event.get("device"), str):
+                self._device(event["device"]).notice = event
+
+    def _device(self, name: str) -> DeviceView:
+        return self.devices.setdefault(name, DeviceView(name))
+
+
+def overview(events: Iterable[Event]) -> Overview:
+    """The overview after all the events."""
+    view = Overview()
+    for event in events:
+        view.apply(event)
+    return view
+
+
+def add_to_front(front: list[Point], point: Point) -> bool:
+    """Put a point into a Pareto front, fastest first, and take out what it beats; False where it is beaten itself."""
+    at = bisect_right(front, point.latency_ms, key=lambda one: one.latency_ms)
+    if at and front[at - 1].accuracy >= point.accuracy:
+        return False
+    first = at - 1 if at and front[at - 1].latency_ms == point.latency_ms else at
+    while at < len(front) and front[at].accuracy <= point.accuracy:
+        at += 1
+    front[first:at] = [point]
+    return True
+
+
+def entropy(probabilities: Mapping[str, Mapping[str, float]]) -> float:
+    """How open the decisions still are: their entropies, each over its largest, on average; 1 uniform, 0 settled."""
+    shares = [
+        -sum(p * log(p) for p in choices.values() if p > 0) / log(len(choices))
+        for choices in probabilities.values()
+        if len(choices) > 1
+    ]
+    return statistics.fmean(shares) if shares else 0.0
