@@ -14,6 +14,14 @@ from mnascli.engine.config import Config
 from mnascli.runs import Event, RunState
 
 PLAIN_EVERY_S = 10.0
+ABOUT_DEVICES = {
+    "device_lost": "went away",
+    "device_back": "is back",
+    "device_set_aside": "is set aside",
+    "measuring_paused": "paused",
+    "measuring_resumed": "goes on",
+}
+ALWAYS_SAID = {"phase", "target_set", "failed", "exported", *ABOUT_DEVICES}
 TITLES = {
     "target": "measuring the target",
     "search": "searching",
@@ -54,7 +62,7 @@ class SearchProgress:
         if not self._bar.disable:
             return
         now = time.monotonic()
-        if event["event"] in ("phase", "target_set", "failed", "exported") or now - self._last_line > PLAIN_EVERY_S:
+        if event["event"] in ALWAYS_SAID or now - self._last_line > PLAIN_EVERY_S:
             self._last_line = now
             parts = [f"{now - self._began:6.0f} s", title, f"{done}/{total}" if total else "", note]
             say("  ".join(part for part in parts if part))
@@ -75,6 +83,9 @@ class SearchProgress:
     def _note(self, event: dict[str, Any]) -> str:
         if event["event"] == "failed":
             return f"trial {event['trial']} failed: {event['reason']}"
+        if event["event"] in ABOUT_DEVICES:
+            who = " ".join(event[key] for key in ("device", "serial") if key in event)
+            return f"{who} {ABOUT_DEVICES[event['event']]}" + (f": {event['reason']}" if "reason" in event else "")
         if event["event"] == "target_set":
             return ", ".join(f"{device} {ms:.3f} ms" for device, ms in event["target_ms"].items()) + f": {event['why']}"
         best = self._state.best() if self._state.phase == "search" else None

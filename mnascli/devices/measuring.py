@@ -4,6 +4,7 @@ A batch of models is measured in rounds. In a round each model has one session, 
 spread in time and a bad minute does not fall on one candidate alone. A reference model runs before the first session
 and after every few; its time says whether the device is still the one it was. A session counts when
 
+- it began on a device that was cool enough and did not begin to throttle in it,
 - the runs in it agree ((p95 - p5) / median within `max_spread`), and
 - the reference on either side of it was within `max_drift` of its normal time: its fastest in this batch (or, with
   `lucky`, that share of its times further up), or what an earlier batch found where that is faster.
@@ -64,6 +65,9 @@ class Discipline(Schema):
     discard_drift: float = Field(default=0.10, gt=0)
     lucky: float = Field(default=0.0, ge=0, le=0.5)
     """Share of the reference's sessions that may be faster than the device lastingly is: 0 but on a shared machine."""
+    normal: Literal["all batches", "last batch"] = "all batches"
+    """What a search takes for the reference's time when nothing is wrong. The last batch's alone only where a machine's
+    speed changes for hours and that is no fault: a phone that has become slower is too warm or saves power."""
     cooling: Cooling = Cooling()
 
     @model_validator(mode="after")
@@ -126,14 +130,16 @@ def measure(
     baseline_ms: float | None = None,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Latency | ModelError]:
     """The latency of each model, in order; a ModelError stands where a model failed twice.
 
     `baseline_ms` is the reference's time in an earlier batch (`Latency.reference_ms`): with it, a device that has
     become slower since is noticed too. Models are removed from the device when they are done, the reference stays
-    until it is closed. Raises DeviceLostError if the device went away, DeviceError if the reference does not run.
+    until it is closed. `check` is called before each session; what it or `sleep` raises ends the batch.
+    Raises DeviceLostError if the device went away, DeviceError if the reference does not run.
     """
-    batch = _Batch(device, discipline, reference, now, sleep, baseline_ms)
+    batch = _Batch(device, discipline, reference, now, sleep, check, baseline_ms)
     try:
         try:
             return batch.measure(models)
@@ -168,6 +174,7 @@ class _Batch:
     reference: Path | None
     now: Callable[[], float]
     sleep: Callable[[float], None]
+    check: Callable[[], None]
     baseline_ms: float | None
     """The normal time of the reference in earlier batches."""
     references_ms: list[float] = field(default_factory=list)
@@ -225,11 +232,12 @@ class _Batch:
     def _run_reference(self) -> float | None:
         if self.reference is None:
             return None
-        try:
-            self.last_ms = self._run(self.reference).median_ms
-            self.references_ms.append(self.last_ms)
-        except ModelError as error:
+        session = self._run_twice_at_most(self.reference)
+        if session is None:
+            error = self.failures.pop(self.reference)
             raise DeviceError(f"{self.device.name}: the reference model does not run: {error}") from error
+        self.last_ms = session.median_ms
+        self.references_ms.append(self.last_ms)
         if self.may_discard and _drift(self.last_ms, self.normal_ms()) > self.discipline.discard_drift:
             raise _Discarded
         return self.last_ms
@@ -251,6 +259,7 @@ class _Batch:
         """A session; again after a cool-down if it began on a device too warm, as often as `retries` allows."""
         discipline = self.discipline
         while True:
+            self.check()
             session = self.device.run(
                 model,
                 warmups=discipline.warmups,
@@ -310,6 +319,8 @@ def _objection(timed: _Timed, discipline: Discipline, normal_ms: float | None) -
     drift = _drift(timed.reference_ms, normal_ms)
     if _too_warm(timed.session.before, discipline.cooling):
         return f"the device stayed too warm ({_warmth(timed.session.before)})"
+    if (timed.session.after.thermal_status or 0) > discipline.cooling.max_thermal_status:
+        return f"the device began to throttle ({_warmth(timed.session.after)})"
     if drift > discipline.max_drift:
         return f"the reference model was {drift:.1%} slower than before (limit {discipline.max_drift:.1%})"
     if timed.session.spread > discipline.max_spread:

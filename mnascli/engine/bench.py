@@ -1,18 +1,21 @@
-"""A bench: one device with its measuring discipline, the latencies known of it, and architectures turned into files."""
+"""A bench: a pool of like devices, the latencies known of them, and architectures turned into files."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnascli import tflite
-from mnascli.devices import open_device, profile_of
 from mnascli.devices.device import Device, ModelError, read_model
-from mnascli.devices.measuring import Discipline, Latency, measure
+from mnascli.devices.grouping import open_pools
+from mnascli.devices.measuring import Latency
+from mnascli.devices.pool import Measured, News, Pool
 from mnascli.devices.profiles import Precision
 from mnascli.devices.store import LatencyStore
+from mnascli.errors import UsageError
 from mnascli.space import Architecture, load
 
 # Runs between the candidates and tells whether the device is still the one it was. One for all searches and benchmarks,
@@ -20,33 +23,58 @@ from mnascli.space import Architecture, load
 REFERENCE = load("mnasnet-small", size=96, classes=10)
 
 
+def _ignore(news: News) -> None:
+    pass
+
+
 @dataclass
 class Bench:
-    """Measures architectures and files on one device. `store` is None where nothing known may be used.
+    """Measures architectures and files on the devices of one kind, under one name.
 
-    With `precision` int8 it measures the quantized twin of each architecture. `baseline_ms` is what the reference model
-    took in the last batch.
+    `store` is None where nothing known may be used. `tell` hears what becomes of the devices. Where the profile says
+    int8, the quantized twin of each architecture is measured.
     """
 
-    device: Device
-    discipline: Discipline
+    pool: Pool
     store: LatencyStore | None = None
-    precision: Precision = "float32"
-    baseline_ms: float | None = None
+    tell: Callable[[News], None] = _ignore
     _folder: tempfile.TemporaryDirectory[str] = field(default_factory=lambda: tempfile.TemporaryDirectory("mnas"))
 
+    @property
+    def name(self) -> str:
+        return self.pool.name
+
+    @property
+    def device(self) -> Device:
+        """The first of its devices, which stands for all of them: they are of one kind and set up alike."""
+        return self.pool.members[0].device
+
+    @property
+    def precision(self) -> Precision:
+        return self.pool.profile.precision
+
     def measure(self, architectures: Sequence[Architecture]) -> list[Latency | ModelError]:
-        """Their latencies on this device, in order; weights are random, which changes no time."""
+        """Their latencies, in order; weights are random, which changes no time. Raises NoDeviceError."""
+        return self._in_order(self.stream(architectures), len(architectures))
+
+    def measure_files(self, files: Sequence[Path]) -> list[Latency | ModelError]:
+        """The latencies of .tflite files, in order. Raises NoDeviceError."""
+        return self._in_order(self._stream_files(files), len(files))
+
+    def stream(
+        self, architectures: Sequence[Architecture], stop: threading.Event | None = None
+    ) -> Iterator[Measured | News]:
+        """Each latency as soon as it is there, and what becomes of the devices; see `Pool.measure`."""
         folder = Path(self._folder.name)
         files = [self.write(one, folder / f"{n}.tflite") for n, one in enumerate(architectures)]
         try:
-            return self.measure_files(files)
+            yield from self._stream_files(files, stop)
         finally:
             for file in files:
                 file.unlink(missing_ok=True)
 
     def write(self, architecture: Architecture, path: Path) -> Path:
-        """The file that stands for an architecture on this device."""
+        """The file that stands for an architecture on these devices."""
         tflite.write(architecture, path)
         if self.precision == "int8":
             from mnascli.tflite.quantize import quantize  # takes half a second to import
@@ -54,37 +82,66 @@ class Bench:
             quantize(path, path)
         return path
 
-    def measure_files(self, files: Sequence[Path]) -> list[Latency | ModelError]:
-        """The latencies of .tflite files. What the store knows of the same bytes is not measured again."""
-        found: dict[str, Latency | ModelError] = {}
-        digests = [read_model(file)[1] for file in files]
-        for digest in set(digests):
-            known = self.store.get(digest, self.device, self.discipline) if self.store else None
-            if known is not None:
-                found[digest] = known
-        unknown = {digest: file for digest, file in zip(digests, files, strict=True) if digest not in found}
-        if unknown:
-            found |= zip(unknown, self._measure(list(unknown.values())), strict=True)
-        return [found[digest] for digest in digests]
+    def _stream_files(self, files: Sequence[Path], stop: threading.Event | None = None) -> Iterator[Measured | News]:
+        """What the store knows of the same bytes, on any device of the pool, is not measured again."""
+        places: dict[str, list[int]] = {}
+        for index, file in enumerate(files):
+            places.setdefault(read_model(file)[1], []).append(index)
+        unknown = []
+        for digest, indices in places.items():
+            known = self._known(digest)
+            if known is None:
+                unknown.append(indices)
+                continue
+            yield from (Measured(index, *known) for index in indices)
+        if not unknown:
+            return
+        for item in self.pool.measure([files[indices[0]] for indices in unknown], self._reference(), stop):
+            if isinstance(item, News):
+                yield item
+                continue
+            if self.store is not None and isinstance(item.result, Latency):
+                self.store.put(item.result, self.pool.profile.measuring)
+            yield from (Measured(index, item.result, item.serial) for index in unknown[item.index])
 
-    def _measure(self, files: Sequence[Path]) -> list[Latency | ModelError]:
-        reference = Path(self._folder.name) / "reference.tflite"
-        if not reference.exists():
-            self.write(REFERENCE, reference)
-        results = measure(self.device, files, self.discipline, reference=reference, baseline_ms=self.baseline_ms)
-        for result in results:
-            if isinstance(result, Latency):
-                self.baseline_ms = result.reference_ms
-                if self.store is not None:
-                    self.store.put(result, self.discipline)
-        return results
+    def _known(self, digest: str) -> tuple[Latency, str] | None:
+        for member in self.pool.members if self.store else ():
+            known = self.store.get(digest, member.device, self.pool.profile.measuring) if self.store else None
+            if known is not None and not member.set_aside:
+                return known, member.device.serial
+        return None
+
+    def _in_order(self, items: Iterator[Measured | News], count: int) -> list[Latency | ModelError]:
+        results: dict[int, Latency | ModelError] = {}
+        for item in items:
+            if isinstance(item, News):
+                self.tell(item)
+            else:
+                results[item.index] = item.result
+        return [results[index] for index in range(count)]
+
+    def _reference(self) -> Path:
+        path = Path(self._folder.name) / "reference.tflite"
+        return path if path.exists() else self.write(REFERENCE, path)
 
     def close(self) -> None:
-        self.device.close()
+        self.pool.close()
         self._folder.cleanup()
 
 
 def open_bench(name: str, store: LatencyStore | None = None) -> Bench:
-    """A bench for the device or profile of that name. Raises NoDeviceError naming what there is."""
-    profile = profile_of(name)
-    return Bench(open_device(name, profile), profile.measuring, store, profile.precision)
+    """The one bench of a device or profile. Raises NoDeviceError naming what there is, UsageError for several kinds."""
+    benches = open_benches([name], store)
+    if len(benches) > 1:
+        for bench in benches:
+            bench.close()
+        kinds = ", ".join(bench.name for bench in benches)
+        raise UsageError(f"'{name}' stands for different kinds of devices: {kinds}: name one of them")
+    return benches[0]
+
+
+def open_benches(
+    names: Sequence[str], store: LatencyStore | None = None, known: Mapping[str, str] | None = None
+) -> list[Bench]:
+    """A bench for each kind among the named devices; see `open_pools`. Raises NoDeviceError naming what there is."""
+    return [Bench(pool, store) for pool in open_pools(names, known or {})]

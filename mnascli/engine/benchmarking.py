@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnascli.devices.device import ModelError
-from mnascli.engine.bench import open_bench
+from mnascli.engine.bench import open_benches
 from mnascli.engine.models import find_model
 from mnascli.errors import MnasError
 
@@ -34,8 +34,7 @@ def benchmark(
             for model in models
             if not model.endswith(".tflite")
         }
-        for name in devices:
-            bench = open_bench(name)
+        for bench in open_benches(devices):
             try:
                 files = [
                     bench.write(architectures[model], Path(folder) / f"{index}.tflite")
@@ -48,8 +47,8 @@ def benchmark(
                 bench.close()
             for model, latency in zip(models, measured, strict=True):
                 if isinstance(latency, ModelError):
-                    raise MnasError(f"{model} cannot be measured on {name}: {latency}")
+                    raise MnasError(f"{model} cannot be measured on {bench.name}: {latency}")
                 keys = ("median_ms", "p5_ms", "p95_ms", "runs", "verdict", "problem", "model_sha256")
                 values = {key: getattr(latency, key) for key in keys}
-                results.append({"model": model, "device": name, **values, "sessions": len(latency.sessions)})
+                results.append({"model": model, "device": bench.name, **values, "sessions": len(latency.sessions)})
     return results

@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 from mnascli import nets
+from mnascli.engine.bench import open_benches
 from mnascli.engine.config import Config
 from mnascli.engine.executors import LocalProcesses
-from mnascli.engine.pipeline import load_data, open_benches, space_of
+from mnascli.engine.pipeline import load_data, space_of
+from mnascli.engine.targets import targets_by_device
 from mnascli.space import count
 from mnascli.training.loop import seconds_per_epoch
 
@@ -28,12 +30,20 @@ def estimate(config: Config) -> dict[str, Any]:
     sampled = sorted((space.sample(rng) for _ in range(SAMPLE)), key=lambda one: count(one).multiply_adds)
     typical = sampled[SAMPLE // 2]
     epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
-    benches = open_benches(config)
-    began = time.monotonic()
-    for bench in benches:
-        bench.measure([typical])
-        bench.close()
-    measuring_s = time.monotonic() - began
+    # Different kinds of devices measure at the same time, and those of a kind share the work.
+    seconds: dict[str, float] = {}
+    benches = open_benches(config.devices)
+    try:
+        if config.target_ms is not None:
+            targets_by_device(config.target_ms, benches)
+        for bench in benches:
+            began = time.monotonic()
+            bench.measure([typical])
+            seconds[bench.name] = (time.monotonic() - began) / len(bench.pool.members)
+    finally:
+        for bench in benches:
+            bench.close()
+    measuring_s = max(seconds.values())
     places = LocalProcesses(config.workers, config.threads).places
     final = config.final
     parts = (dataset.train, dataset.validation, dataset.test)
@@ -44,7 +54,7 @@ def estimate(config: Config) -> dict[str, Any]:
         "data": dataset.name,
         "training, validation, test images": " / ".join(f"{len(part.labels):,}" for part in parts),
         "classes": len(dataset.classes),
-        "devices": ", ".join(config.devices),
+        "devices": ", ".join(seconds),
         "networks in the space": f"{space.size:.3g}",
         "searcher": config.searcher.name,
         "trials": config.trials,

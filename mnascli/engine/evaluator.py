@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnascli.devices.device import Device, ModelError
+from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
+from mnascli.devices.pool import News
 from mnascli.engine.bench import Bench
 from mnascli.engine.candidate import train_candidate
 from mnascli.engine.executors import Executor, Finished, Started, Task, TaskEvent, TaskFailed
 from mnascli.engine.loop import Job, Outcome
+from mnascli.errors import NoDeviceError
 from mnascli.runs import write_atomically
 
 
 @dataclass(frozen=True)
 class LocalEvaluator:
-    """Measures with one bench a device, trains with `executor`; `training` holds what all candidates share."""
+    """Measures with one bench a kind of device, trains with `executor`; `training` holds what all candidates share."""
 
     benches: Sequence[Bench]
     executor: Executor
@@ -34,7 +36,10 @@ class LocalEvaluator:
     trial_folder: Callable[[int], Path]
 
     def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """The outcomes of all jobs, in the order in which they happen."""
+        """The outcomes of all jobs, in the order in which they happen.
+
+        Raises NoDeviceError where nothing is left to measure on, but not before all else of these jobs is done.
+        """
         outcomes: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
         stop = threading.Event()
         threads = [threading.Thread(target=self._train, args=(jobs, outcomes, stop), daemon=True)]
@@ -42,48 +47,63 @@ class LocalEvaluator:
             for bench in self.benches:
                 reserved = reservations.enter_context(ExitStack())
                 # Taken before any training starts, so that the measuring comes first on its core.
-                reserved.enter_context(self.executor.reserve(_host_core(bench.device)))
+                reserved.enter_context(self.executor.reserve(_host_core(bench)))
                 threads.append(
-                    threading.Thread(target=self._measure, args=(bench, jobs, outcomes, reserved), daemon=True)
+                    threading.Thread(target=self._measure, args=(bench, jobs, outcomes, reserved, stop), daemon=True)
                 )
             for thread in threads:
                 thread.start()
             try:
                 running = len(threads)
+                no_device: NoDeviceError | None = None
                 while running:
                     outcome = outcomes.get()
-                    if isinstance(outcome, BaseException):
+                    if isinstance(outcome, NoDeviceError):
+                        no_device = outcome
+                    elif isinstance(outcome, BaseException):
                         raise outcome
-                    running -= outcome is None
-                    if outcome is not None:
+                    if isinstance(outcome, Outcome):
                         yield outcome
+                    else:
+                        running -= 1
+                if no_device is not None:
+                    raise no_device
             finally:
                 stop.set()
                 for thread in threads:
                     thread.join()
 
     def _measure(
-        self, bench: Bench, jobs: Sequence[Job], outcomes: queue.SimpleQueue[Any], reservation: ExitStack
+        self,
+        bench: Bench,
+        jobs: Sequence[Job],
+        outcomes: queue.SimpleQueue[Any],
+        reservation: ExitStack,
+        stop: threading.Event,
     ) -> None:
-        name = bench.device.name
-        waiting = [job for job in jobs if name in job.missing_devices]
+        waiting = [job for job in jobs if bench.name in job.missing_devices]
         try:
             with reservation:
-                results = bench.measure([job.architecture for job in waiting])
-            for job, result in zip(waiting, results, strict=True):
-                outcomes.put(self._measured(job.trial, name, result))
+                for item in bench.stream([job.architecture for job in waiting], stop):
+                    if isinstance(item, News):
+                        outcomes.put(Outcome(item.kind, None, item.values(bench.name)))
+                    else:
+                        trial = waiting[item.index].trial
+                        outcomes.put(self._measured(trial, bench.name, item.serial, item.result))
             outcomes.put(None)
         except BaseException as error:
             outcomes.put(error)
 
-    def _measured(self, trial: int, device: str, result: Latency | ModelError) -> Outcome:
+    def _measured(self, trial: int, device: str, serial: str, result: Latency | ModelError) -> Outcome:
         if isinstance(result, ModelError):
+            write_atomically(self.trial_folder(trial) / f"measure-{device}.txt", result.log.encode())
             failure = {"stage": "measure", "kind": type(result).__name__, "reason": f"{device}: {result}"}
             return Outcome("failed", trial, failure)
         file = self.trial_folder(trial) / f"latency-{device}.json"
         write_atomically(file, json.dumps(result.to_json()).encode())
         values: dict[str, Any] = {
             "device": device,
+            "serial": serial,
             "latency_ms": result.median_ms,
             "p5_ms": result.p5_ms,
             "p95_ms": result.p95_ms,
@@ -120,6 +140,8 @@ def _training_outcome(event: TaskEvent) -> Outcome:
             return Outcome("failed", trial, {"stage": "train", "kind": kind, "reason": reason})
 
 
-def _host_core(device: Device) -> int | None:
-    """The core of this machine that the device needs for itself."""
-    return device.setup.cores[0] if device.kind == "host" and device.setup.cores else None
+def _host_core(bench: Bench) -> int | None:
+    """The core of this machine that the bench needs for itself."""
+    devices = [member.device for member in bench.pool.members]
+    cores = [core for device in devices if device.kind == "host" for core in device.setup.cores]
+    return cores[0] if cores else None

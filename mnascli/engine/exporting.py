@@ -48,5 +48,5 @@ def export(checkpoint: Path, file: Path, dataset: Dataset, benches: Sequence[Ben
         "max_abs_difference": difference,
         "differing_predictions": int((expected.argmax(1) != logits.argmax(1)).sum()),
         "parity_images": len(images),
-        "latency_ms": {bench.device.name: median_ms(bench.measure_files([file])[0], str(file)) for bench in benches},
+        "latency_ms": {bench.name: median_ms(bench.measure_files([file])[0], str(file)) for bench in benches},
     }

@@ -36,10 +36,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One event of a trial as it goes into the log; `event` is started, measured, trained or failed."""
+    """One event as it goes into the log: started, measured, trained or failed of a trial; for no trial, of a device."""
 
     event: str
-    trial: int
+    trial: int | None
     values: dict[str, Any]
 
 
@@ -95,6 +95,9 @@ def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: O
     jobs = [_job(trial, run) for trial in batch if not trial.finished]
     if jobs:
         for outcome in evaluate(jobs):
+            if outcome.trial is None:
+                run.append(outcome.event, **outcome.values)
+                continue
             trial = run.state.trials[outcome.trial]
             if trial.finished:  # the other half of a trial that has failed already
                 continue

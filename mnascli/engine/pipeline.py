@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mnascli.data import Dataset
+from mnascli.devices.pool import News
 from mnascli.devices.store import LatencyStore
 from mnascli.engine import config as configuration
-from mnascli.engine.bench import Bench, open_bench
+from mnascli.engine.bench import Bench, open_benches
 from mnascli.engine.candidate import DataRequest, train_fully
 from mnascli.engine.config import Config
 from mnascli.engine.evaluator import LocalEvaluator
@@ -24,7 +25,7 @@ from mnascli.engine.executors import Finished, LocalProcesses, Task, TaskFailed
 from mnascli.engine.exporting import export
 from mnascli.engine.loop import search
 from mnascli.engine.targets import median_ms, scale_to_latency, targets_by_device
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Run, Trial, create_run, open_run, read_meta
 from mnascli.search import create_searcher
 from mnascli.search.objective import make_objective
@@ -47,8 +48,7 @@ class Job:
         return data_request(self.config, self.space)
 
     def close(self) -> None:
-        for bench in self.benches:
-            bench.close()
+        _close(self.benches)
         self.run.close()
 
 
@@ -73,10 +73,16 @@ def begin(config: Config, path: Path) -> Job:
     """Start a run at `path`. Nothing is written before data, space and devices were found to be there."""
     dataset = load_data(config)
     space = space_of(config, dataset, "config")
-    benches = open_benches(config)
-    create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
-    _check_references(config, space)
-    run = create_run(path, configuration.dump(config), _meta(config, space, dataset))
+    benches = open_benches(config.devices, LatencyStore())
+    try:
+        if config.target_ms is not None:
+            targets_by_device(config.target_ms, benches)
+        create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
+        _check_references(config, space)
+        run = create_run(path, configuration.dump(config), _meta(config, space, dataset))
+    except BaseException:
+        _close(benches)
+        raise
     return _job(run, config, dataset, space, benches)
 
 
@@ -92,15 +98,29 @@ def resume(path: Path, trials: int | None = None) -> Job:
         if meta["data_hash"] != dataset.hash:
             raise MnasError(f"{config.data}: the data changed since {path} was started: its results would not compare")
         space = space_of(config, dataset, str(path / "config.yaml"))
+        known = {name: one.device for one in run.state.devices.values() for name in (one.name, one.serial)}
+        benches = open_benches(config.devices, LatencyStore(), known)
         run.append("run_resumed", trials=config.trials)
-        return _job(run, config, dataset, space, open_benches(config))
+        return _job(run, config, dataset, space, benches)
     except BaseException:
         run.close()
         raise
 
 
 def run_all(job: Job) -> None:
-    """Everything that is still to be done. Ctrl-C and kills lose nothing: `resume` goes on from there."""
+    """Everything that is still to be done. Ctrl-C and kills lose nothing: `resume` goes on from there.
+
+    Raises NoDeviceError where nothing is left to measure on.
+    """
+    try:
+        _run_phases(job)
+    except NoDeviceError as error:
+        reason = f"{error}; when that is mended, go on with --resume {job.run.path}"
+        job.run.append("run_stopped", reason=reason)
+        raise NoDeviceError(reason) from error
+
+
+def _run_phases(job: Job) -> None:
     _set_target(job)
     _search(job)
     winner = _choose_winner(job)
@@ -115,15 +135,14 @@ def _set_target(job: Job) -> None:
     if job.run.state.targets_ms:
         return
     job.run.append("phase", phase="target")
-    devices = [bench.device.name for bench in job.benches]
     if job.config.target_ms is not None:
-        targets = targets_by_device(job.config.target_ms, devices)
+        targets = targets_by_device(job.config.target_ms, job.benches)
         job.run.append("target_set", target_ms=targets, why="given")
         return
     reference = job.config.target_from
     architecture = job.space.adapt(load(reference.model).on(width=reference.width))
     label = f"{reference.model} x{reference.width:g}"
-    latency_ms = {bench.device.name: median_ms(bench.measure([architecture])[0], label) for bench in job.benches}
+    latency_ms = {bench.name: median_ms(bench.measure([architecture])[0], label) for bench in job.benches}
     job.run.append("reference_measured", model=label, architecture=str(architecture), latency_ms=latency_ms)
     job.run.append("target_set", target_ms=latency_ms, why=f"the latency of {label}")
 
@@ -178,7 +197,7 @@ def _compare(job: Job, winner: Trial) -> None:
         if known is not None:
             entries[known["model"]] = (known["architecture"], None)
             continue
-        width, architecture = scale_to_latency(bench, job.space, model, winner.latency_ms[bench.device.name])
+        width, architecture = scale_to_latency(bench, job.space, model, winner.latency_ms[bench.name])
         entries[f"{model} x{width:g}"] = (str(architecture), None)
     if not entries.keys() <= run.state.compared.keys():
         _measure_together(job, entries)
@@ -189,7 +208,7 @@ def _compare(job: Job, winner: Trial) -> None:
 def _measure_together(job: Job, entries: dict[str, tuple[str, int | None]]) -> None:
     architectures = [Architecture.parse(text) for text, _ in entries.values()]
     by_device = {
-        bench.device.name: [
+        bench.name: [
             median_ms(result, name) for name, result in zip(entries, fresh(bench).measure(architectures), strict=True)
         ]
         for bench in job.benches
@@ -252,15 +271,26 @@ def fresh(bench: Bench) -> Bench:
     return replace(bench, store=None)
 
 
-def open_benches(config: Config) -> list[Bench]:
-    """One for each configured device. Raises NoDeviceError naming what there is."""
-    store = LatencyStore()
-    return [open_bench(name, store) for name in config.devices]
+def _close(benches: Sequence[Bench]) -> None:
+    for bench in benches:
+        bench.close()
 
 
 def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list[Bench]) -> Job:
+    opened = []
+    for bench in benches:
+        bench.tell = _teller(run, bench.name)
+        profile = bench.pool.profile.name
+        for member in bench.pool.members:
+            device = member.device
+            opened.append({"device": bench.name, "name": device.name, "serial": device.serial, "profile": profile})
+    run.append("devices_opened", devices=opened)
     executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
     return Job(run, config, dataset, space, benches, executor)
+
+
+def _teller(run: Run, device: str) -> Callable[[News], None]:
+    return lambda news: run.append(news.kind, **news.values(device))
 
 
 def _check_references(config: Config, space: Space) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from mnascli import nets
 from mnascli.data import Dataset
 from mnascli.engine import config as configuration
-from mnascli.engine.bench import open_bench
+from mnascli.engine.bench import open_benches
 from mnascli.engine.candidate import DataRequest
 from mnascli.engine.executors import usable_cores
 from mnascli.engine.exporting import export
@@ -87,7 +87,7 @@ def export_model(text: str, runs: Path, data: str | None, file: Path, devices: S
     checkpoint = model.weights()
     network, about = load_checkpoint(checkpoint)
     dataset = _fitting_data(model, data, network.architecture, about)
-    benches = [open_bench(name) for name in devices]
+    benches = open_benches(devices)
     try:
         exported = export(checkpoint, file, dataset, benches)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
@@ -21,15 +21,33 @@ def median_ms(result: Latency | ModelError, name: str) -> float:
     return result.median_ms
 
 
-def targets_by_device(target_ms: float | dict[str, float], devices: list[str]) -> dict[str, float]:
-    """One target for each device. Raises UsageError where the names do not match."""
+def targets_by_device(target_ms: float | dict[str, float], benches: Sequence[Bench]) -> dict[str, float]:
+    """One target for each bench, by its name. Raises UsageError where the given names do not match.
+
+    A bench is meant by its name, its profile's, and the name or serial of any device in it.
+    """
     if not isinstance(target_ms, dict):
-        return dict.fromkeys(devices, target_ms)
-    if set(target_ms) != set(devices):
+        return {bench.name: target_ms for bench in benches}
+    targets: dict[str, float] = {}
+    for name, value in target_ms.items():
+        meant = [bench.name for bench in benches if name == bench.name] or [
+            bench.name for bench in benches if name in _other_names(bench)
+        ]
+        if len(meant) != 1 or meant[0] in targets:
+            break
+        targets[meant[0]] = value
+    if len(targets) != len(benches) or len(targets) != len(target_ms):
+        there = ", ".join(bench.name for bench in benches)
         raise UsageError(
-            f"target_ms is for {sorted(target_ms)}, the devices are {sorted(devices)}: name each device once"
+            f"targets were given for {', '.join(target_ms)}; what is measured on is {there}: "
+            "give one number for all, or one for each of these"
         )
-    return {device: target_ms[device] for device in devices}
+    return {bench.name: targets[bench.name] for bench in benches}
+
+
+def _other_names(bench: Bench) -> set[str]:
+    members = bench.pool.members
+    return {bench.pool.profile.name, *(one.device.name for one in members), *(one.device.serial for one in members)}
 
 
 def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -> tuple[float, Architecture]:

@@ -5,12 +5,20 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     run_started        (nothing; config.yaml and meta.json say the rest)
     run_resumed        trials (how many there are to be)
     phase              phase: target | search | finalists | compare | export
+    devices_opened     devices: [{device, name, serial, profile}]; `device`, here and below, is the name that latencies
+                       stand under: that of one device, or of a pool of like ones
+    device_lost        device, serial, reason: it went away, and is waited for
+    device_back        device, serial
+    device_set_aside   device, serial, reason: it is not used any more
+    measuring_paused   device, reason: none of its devices is left
+    measuring_resumed  device
     reference_measured model, architecture, latency_ms (by device)
     target_set         target_ms (by device), why
     learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
     asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
     started            trial, worker
-    measured           trial, device, latency_ms, p5_ms, p95_ms, verdict, file (raw samples, relative to the run)
+    measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable, file (raw samples,
+                       relative to the run)
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
     failed             trial, stage: measure | train, kind, reason
@@ -36,6 +44,9 @@ KNOWN = frozenset((
 ))
 # fmt: on
 
+# What a device is after each event that is about one.
+DEVICE_STATES = {"device_lost": "lost", "device_back": "ready", "device_set_aside": "set aside"}
+
 
 @dataclass(slots=True)
 class Trial:
@@ -60,6 +71,18 @@ class Trial:
 
 
 @dataclass
+class DeviceState:
+    """A device of the run; `device` is the name that its latencies stand under. `state`: ready, lost or set aside."""
+
+    device: str
+    name: str
+    serial: str
+    profile: str
+    state: str = "ready"
+    reason: str = ""
+
+
+@dataclass
 class RunState:
     """Everything a run's log says, folded. `apply` takes the next event."""
 
@@ -68,6 +91,8 @@ class RunState:
     step: int = -1
     searcher_file: str | None = None
     batch: list[Trial] = field(default_factory=list)  # the trials of the last step, in the order they were asked for
+    devices: dict[str, DeviceState] = field(default_factory=dict)  # by serial
+    paused: dict[str, str] = field(default_factory=dict)  # why nothing is measured, by `DeviceState.device`
     targets_ms: dict[str, float] = field(default_factory=dict)
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
     long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -86,9 +111,18 @@ class RunState:
         self.last_time = event["time"]
         kind = event["event"]
         if kind in ("run_started", "run_resumed"):
-            self.stopped, self.is_finished, self.failures_alike = None, False, 0
+            self.stopped, self.is_finished, self.failures_alike, self.paused = None, False, 0, {}
         elif kind == "phase":
             self.phase = event["phase"]
+        elif kind == "devices_opened":
+            self.devices |= {one["serial"]: DeviceState(**one) for one in event["devices"]}
+        elif kind in DEVICE_STATES:
+            device = self.devices[event["serial"]]
+            device.state, device.reason = DEVICE_STATES[kind], event.get("reason", "")
+        elif kind == "measuring_paused":
+            self.paused[event["device"]] = event["reason"]
+        elif kind == "measuring_resumed":
+            self.paused.pop(event["device"], None)
         elif kind == "reference_measured":
             self.references[event["model"]] = _body(event)
         elif kind == "target_set":

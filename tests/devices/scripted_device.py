@@ -8,6 +8,7 @@ from mnascli.devices.device import (
     Core,
     DeviceInfo,
     DeviceLostError,
+    Kind,
     ModelError,
     Probe,
     Session,
@@ -27,16 +28,22 @@ def write_model(folder: Path, name: str, ms: float) -> Path:
 
 
 class ScriptedDevice:
-    """`slowdown(time_s, session number)` multiplies every model's milliseconds; numbers start with 0."""
+    """`slowdown(time_s, session number)` multiplies every model's milliseconds; numbers start with 0.
+
+    It is away in the session `lost_at`, and while `gone` says so.
+    """
 
     name = "scripted"
-    kind = "adb"
-    serial = "S1"
-    fingerprint = "scripted/S1/build 1/benchmark_model 1"
+    kind: Kind = "adb"
     setup = Setup(cores=(7,))
 
-    def __init__(self, slowdown: Callable[[float, int], float] = lambda time_s, session: 1.0) -> None:
+    def __init__(
+        self, slowdown: Callable[[float, int], float] = lambda time_s, session: 1.0, serial: str = "S1"
+    ) -> None:
+        self.serial = serial
+        self.fingerprint = f"scripted/{serial}/build 1/benchmark_model 1"
         self.slowdown = slowdown
+        self.gone: Callable[[], bool] = lambda: False
         self.time_s = 0.0
         self.ran: list[str] = []
         self.slept_s: list[float] = []
@@ -59,6 +66,7 @@ class ScriptedDevice:
         return Conditions(cores=(7,), runtime="scripted 1", os_build="build 1", temperature_c=temperature_c)
 
     def probe(self) -> Probe:
+        self._check_cable()
         info = DeviceInfo(name=self.name, kind="adb", serial=self.serial, state="ready")
         cores = (Core(0, 1800.0), Core(7, 2800.0))
         return Probe(info=info, cores=cores, suggested=self.setup, conditions=self.conditions())
@@ -68,6 +76,7 @@ class ScriptedDevice:
     ) -> Session:
         text = read_model(model)[0][8:].decode("ascii", "replace")
         number = len(self.ran)
+        self._check_cable()
         if self.lost_at == number:
             self.lost_at = None
             raise DeviceLostError("scripted: the cable is out")
@@ -83,6 +92,10 @@ class ScriptedDevice:
         self.time_s += max(warmup_min_s, warmups * median_ms / 1000) + max(min_s, runs * median_ms / 1000)
         samples = [median_ms * self.pattern[index % len(self.pattern)] for index in range(runs)]
         return Session.from_samples(samples, before, self.conditions())
+
+    def _check_cable(self) -> None:
+        if self.gone():
+            raise DeviceLostError("scripted: the cable is out")
 
     def release(self, model: Path) -> None:
         self.released.append(model.stem)

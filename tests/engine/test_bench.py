@@ -1,4 +1,4 @@
-"""A bench measures what its device deploys."""
+"""A bench measures what its devices deploy, and knows what any of them measured before."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ import pytest
 
 from mnascli.devices.host import HostDevice
 from mnascli.devices.measuring import Discipline, Latency
+from mnascli.devices.pool import Pool
+from mnascli.devices.profiles import Match, Profile
 from mnascli.engine.bench import Bench
 from mnascli.space import Architecture, load
 from mnascli.tflite.interpreter import operators
@@ -23,7 +25,8 @@ def small() -> Architecture:
 def test_an_int8_profile_measures_the_quantized_twin(tmp_path: Path, small: Architecture) -> None:
     digests = {}
     for precision in ("float32", "int8"):
-        bench = Bench(HostDevice(), QUICK, precision=precision)  # type: ignore[arg-type]
+        profile = Profile(name="host", match=Match(kind="host"), precision=precision, measuring=QUICK)  # type: ignore[arg-type]
+        bench = Bench(Pool("host", profile, [HostDevice()]))
         try:
             (latency,) = bench.measure([small])
             file = bench.write(small, tmp_path / f"{precision}.tflite")
