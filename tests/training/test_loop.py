@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,85 @@ def test_a_training_state_is_no_checkpoint(tmp_path):
     fit(FULL, tmp_path / "made" / "here")
     with pytest.raises(UsageError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "made" / "here" / FILE)
+
+
+def test_pieces_of_a_batch_add_up():
+    # Frozen batch norm: where it works on each piece by itself, pieces are not the whole.
+    still = {"freeze": ("features",), "shift": 1, "mixup": 0.3, "ema": 0.0}
+    whole, in_pieces = (
+        train(
+            dropout_off(tiny_network()),
+            tiny_data(),
+            FULL.model_copy(update={**still, "accumulate": pieces}),
+            threads=1,
+            device="cpu",
+        )
+        for pieces in (1, 3)
+    )
+    assert whole.history[-1]["loss"] == pytest.approx(in_pieces.history[-1]["loss"], rel=1e-5)
+
+
+def dropout_off(network):
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return network
+
+
+def test_frozen_parts_stay_as_they_are(tmp_path):
+    before = tiny_network().state_dict()
+    recipe = FULL.model_copy(update={"freeze": ("stem", "blocks.0"), "weight_decay": 0.1})
+    after, _ = fit(recipe, tmp_path)
+    frozen = [name for name in after if name.startswith(("stem.", "blocks.0."))]
+    assert frozen
+    for name in after:
+        assert torch.equal(before[name], after[name]) == (name in frozen) or name.endswith("num_batches_tracked"), name
+    resumed, _ = fit(recipe, tmp_path)
+    assert_same_weights(after, resumed)
+
+
+def test_what_cannot_be_frozen_is_told():
+    with pytest.raises(UsageError, match="no such part: it has features, stem"):
+        fit(FULL.model_copy(update={"freeze": ("layer1",)}))
+    with pytest.raises(UsageError, match="nothing is left"):
+        fit(FULL.model_copy(update={"freeze": ("features", "classifier")}))
+
+
+def test_steps_are_told(monkeypatch):
+    monkeypatch.setattr("mnascli.training.loop.CHECK_STEPS", 2)
+    told = []
+    fit(FULL, on_steps=lambda *values: told.append(values))
+    assert [step for step, _, _ in told] == [2, 4, 6, 8]
+    assert told[3][1] < told[0][1]
+    assert told[0][2] == FULL.learning_rate_at(1, 3)
+
+
+def test_half_precision_learns_and_resumes(tmp_path):
+    recipe = FULL.model_copy(update={"precision": "float16", "epochs": 6})
+    whole, trained = fit(recipe)
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+    undo = stop_after(4, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe, tmp_path, save_every_s=0)
+    finally:
+        undo()
+    assert_same_weights(whole, fit(recipe, tmp_path)[0])
+
+
+def test_a_loss_far_above_a_guess_is_told(monkeypatch):
+    monkeypatch.setattr("mnascli.training.loop.DIVERGED", 0.01)
+    with pytest.raises(TrainingError, match=r"diverged: loss .* in epoch 1: lower learning_rate"):
+        fit(FULL)
+
+
+def test_a_compiled_training_gives_the_same_loss(monkeypatch):
+    # Traced and differentiated as always, but not compiled by C++, which takes a minute.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    recipe = FULL.model_copy(update={"epochs": 1})
+    _, plain = fit(recipe)
+    _, compiled = fit(recipe, compiled=True)
+    assert compiled.history[0]["loss"] == pytest.approx(plain.history[0]["loss"], rel=0.02)
 
 
 def test_divergence_is_told():
