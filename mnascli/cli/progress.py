@@ -28,6 +28,7 @@ TITLES = {
     "finalists": "training the finalists",
     "compare": "comparing with published networks",
     "export": "exporting and measuring the file",
+    "validate": "training some candidates in full",
 }
 
 
@@ -54,6 +55,9 @@ class SearchProgress:
 
     def show(self, event: Event) -> None:
         """Take in the next event of the run."""
+        if event["event"] == "warned":
+            self._bar.console.print(f"warning: {event['message']}", highlight=False, soft_wrap=True)
+            return
         total = self._total()
         done = self._done()
         title = TITLES.get(self._state.phase, self._state.phase)

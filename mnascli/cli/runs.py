@@ -8,6 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
+from mnascli.errors import TargetMissedError
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
 
 app = typer.Typer(no_args_is_help=True, help="Searches that were run, and their trials.")
 
@@ -36,9 +39,74 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
         print_table(columns, [[entry.get(column) for column in columns] for entry in entries])
 
 
+@app.command("front")
+def show_front(
+    run: RunArgument,
+    target_ms: Annotated[
+        list[float] | None, typer.Option("--target-ms", min=0, help="Also name the winner for this target; repeated.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Whose latencies (default: the run's first).")] = None,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the run's trade-off, and winners for several targets. Example: mnas runs front demo --target-ms 20"""
+    from mnascli.engine.front import describe, device_of
+    from mnascli.runs import find_run, read_state
+
+    path = find_run(run, runs)
+    state = read_state(path)
+    found = describe(state, device_of(state, device), target_ms or [])
+    if as_json:
+        print_json({"run": str(path), **found})
+    else:
+        columns = ("trial", "latency_ms", "accuracy", "test", "architecture")
+        print_table(columns, [[row[column] for column in columns] for row in found["front"]], f"On {found['device']}:")
+        if found["winners"]:
+            rows = [[one["target_ms"], *_winner(one["winner"], columns)] for one in found["winners"]]
+            print_table(("target_ms", *columns), rows, title="\nThe most accurate within each target:")
+            print(f"\ntrain one in full with `mnas train {path.name}:TRIAL`, export it with `mnas export`")
+    missed = [f"{one['target_ms']:g}" for one in found["winners"] if one["winner"] is None]
+    if missed:
+        fastest_ms = found["front"][0]["latency_ms"]
+        raise TargetMissedError(
+            f"no trial of {path.name} meets {', '.join(missed)} ms: the fastest takes {fastest_ms:.3f} ms; "
+            "search with that target"
+        )
+
+
+@app.command("validate")
+def validate(
+    run: RunArgument,
+    candidates: Annotated[int, typer.Option("--candidates", min=4, help="How many are trained in full.")] = 10,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Train some candidates in full: did the short training rank them? Example: mnas runs validate demo"""
+    from mnascli.engine import pipeline
+    from mnascli.engine.validation import verdict
+    from mnascli.runs import find_run
+
+    path = find_run(run, runs)
+    job = pipeline.reopen(path)
+    try:
+        outcome = pipeline.validate_proxy(job, candidates)
+    finally:
+        job.close()
+    if as_json:
+        print_json({"run": str(path), **outcome})
+        return
+    columns = ("trial", "proxy", "full", "architecture")
+    print_table(columns, [[row[column] for column in columns] for row in outcome["candidates"]])
+    print(f"\n{verdict(outcome)}")
+
+
+def _winner(row: dict[str, Any] | None, columns: tuple[str, ...]) -> list[Any]:
+    return [None] * len(columns) if row is None else [row[column] for column in columns]
+
+
 @app.command("show")
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
+    run: RunArgument,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:

@@ -36,6 +36,9 @@ class ObjectiveConfig(Schema):
     kind: Kind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
     alpha: float | None = Field(None, le=0, description="Exponent within the target; null: the kind's own.")
     beta: float | None = Field(None, le=0, description="Exponent (absolute: weight) beyond it; null: the kind's own.")
+    hopeless: float | None = Field(
+        None, gt=1, description="A candidate slower than this multiple of a target is not trained; null: all are."
+    )
 
 
 class SearcherConfig(Schema):
@@ -48,6 +51,9 @@ class FinalConfig(Schema):
 
     recipe: Recipe = Field(Recipe(), description="Training of the finalists and of what they are compared with.")
     finalists: int = Field(3, ge=1, description="Trials that are trained in full; the best on the selection part wins.")
+    validate_proxy: int = Field(
+        0, ge=0, description="Candidates to train in full at the end, to tell whether the proxy ranks; 0: none."
+    )
     seeds: int = Field(1, ge=1, description="Trainings of the winner and of each reference model.")
     compare: tuple[str, ...] = Field((), description="Zoo models, scaled to the winner's latency, to compare with.")
     export: bool = Field(True, description="Export the winner to TFLite and measure the file again.")

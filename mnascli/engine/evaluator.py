@@ -19,7 +19,7 @@ from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import News
 from mnascli.engine.bench import Bench
 from mnascli.engine.candidate import train_candidate
-from mnascli.engine.executors import Executor, Finished, Started, Task, TaskEvent, TaskFailed
+from mnascli.engine.executors import Executor, Finished, Started, Task, TaskFailed, TaskUnwanted
 from mnascli.engine.loop import Job, Outcome
 from mnascli.errors import NoDeviceError
 from mnascli.runs import write_atomically
@@ -116,7 +116,8 @@ class LocalEvaluator:
         events = self.executor.map(tasks)
         try:
             for event in events:
-                outcomes.put(_training_outcome(event))
+                if not isinstance(event, TaskUnwanted):
+                    outcomes.put(_training_outcome(event))
                 if stop.is_set():
                     break
             outcomes.put(None)
@@ -127,10 +128,10 @@ class LocalEvaluator:
 
     def _task(self, job: Job) -> Task:
         arguments = {**self.training, "architecture": str(job.architecture), "seed": self.seed + job.trial}
-        return Task(job.trial, train_candidate, arguments, self.trial_folder(job.trial) / "stderr.txt")
+        return Task(job.trial, train_candidate, arguments, self.trial_folder(job.trial) / "stderr.txt", job.is_wanted)
 
 
-def _training_outcome(event: TaskEvent) -> Outcome:
+def _training_outcome(event: Started | Finished | TaskFailed) -> Outcome:
     match event:
         case Started(trial, worker):
             return Outcome("started", trial, {"worker": worker})

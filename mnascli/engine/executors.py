@@ -30,12 +30,16 @@ PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.candidate"]
 
 @dataclass(frozen=True)
 class Task:
-    """`function(**arguments)`, with what it prints going to the file `output`; both must be picklable."""
+    """`function(**arguments)`, with what it prints going to the file `output`; both must be picklable.
+
+    A task that is not wanted (any more) is not begun, or stopped.
+    """
 
     key: int
     function: Callable[..., Any]
     arguments: dict[str, Any]
     output: Path
+    is_wanted: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,12 @@ class TaskFailed:
     reason: str
 
 
-TaskEvent = Started | Finished | TaskFailed
+@dataclass(frozen=True)
+class TaskUnwanted:
+    key: int
+
+
+TaskEvent = Started | Finished | TaskFailed | TaskUnwanted
 
 
 class Executor(Protocol):
@@ -158,6 +167,9 @@ class LocalProcesses:
                     if stop.is_set():
                         return
                     task = waiting.get_nowait()
+                    if not task.is_wanted():
+                        events.put(TaskUnwanted(task.key))
+                        continue
                     events.put(Started(task.key, worker.number))
                     events.put(self._run(task, worker, stop))
                 finally:
@@ -175,7 +187,9 @@ class LocalProcesses:
         child.start()
         sender.close()
         try:
-            answer = self._wait(receiver, stop)
+            answer = self._wait(receiver, lambda: stop.is_set() or not task.is_wanted())
+            if answer is None and not task.is_wanted():
+                return TaskUnwanted(task.key)
             if answer == "timeout":
                 return TaskFailed(task.key, "timeout", f"took longer than {self._timeout_s:g} s and was stopped")
             if answer is not None:
@@ -188,12 +202,12 @@ class LocalProcesses:
             child.join()
             receiver.close()
 
-    def _wait(self, receiver: Connection, stop: threading.Event) -> Any:
+    def _wait(self, receiver: Connection, stopped: Callable[[], bool]) -> Any:
         """The child's answer; None where it died without one, 'timeout' where it took too long."""
         waited = 0.0
         while not receiver.poll(0.2):
             waited += 0.2
-            if stop.is_set():
+            if stopped():
                 return None
             if self._timeout_s is not None and waited > self._timeout_s:
                 return "timeout"

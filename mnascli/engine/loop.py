@@ -26,12 +26,13 @@ STATES_KEPT = 2  # of the searcher: the one in use, and the one before it
 
 @dataclass(frozen=True)
 class Job:
-    """A trial with what is still to be found out about it."""
+    """A trial with what is still to be found out about it, and whether that is still wanted."""
 
     trial: int
     architecture: Architecture
     missing_devices: tuple[str, ...]
     needs_training: bool
+    is_wanted: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,36 @@ def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: O
             _reward_if_complete(run, trial, objective)
             if run.state.failures_alike >= failures:
                 _stop(run, trial)
-    searcher.tell([_result(trial, objective) for trial in batch])
+    worst = min((one.accuracy for one in run.state.done() if one.accuracy is not None), default=0.0)
+    searcher.tell([_result(trial, objective, worst) for trial in batch])
 
 
 def _job(trial: Trial, run: Run) -> Job:
     missing = tuple(device for device in run.state.targets_ms if device not in trial.latency_ms)
-    return Job(trial.trial, Architecture.parse(trial.architecture), missing, trial.accuracy is None)
+    architecture = Architecture.parse(trial.architecture)
+    return Job(trial.trial, architecture, missing, trial.accuracy is None, lambda: not trial.finished)
 
 
 def _reward_if_complete(run: Run, trial: Trial, objective: Objective) -> None:
-    measured = all(device in trial.latency_ms for device in run.state.targets_ms)
-    if not trial.finished and measured and trial.accuracy is not None:
+    """Log what has become of a trial: done, or hopeless, which needs no training. Either needs all its latencies."""
+    if trial.finished or not all(device in trial.latency_ms for device in run.state.targets_ms):
+        return
+    if trial.accuracy is not None:
         run.append("done", trial=trial.trial, reward=objective.reward(trial.accuracy, trial.latency_ms))
+    elif objective.is_hopeless(trial.latency_ms):
+        run.append("hopeless", trial=trial.trial)
 
 
-def _result(trial: Trial, objective: Objective) -> Result:
+def _result(trial: Trial, objective: Objective, worst: float) -> Result:
+    """What the searcher is told; a hopeless trial counts as one of the `worst` accuracy so far, at its own latency.
+
+    So the slower, the worse, and never better than what was trained at that latency; a reward of 0 would be an outlier
+    that drowns the differences between all others.
+    """
     architecture = Architecture.parse(trial.architecture)
+    if trial.state == "hopeless":
+        latency_ms = dict(trial.latency_ms)
+        return Result(architecture, objective.reward(worst, latency_ms), None, latency_ms)
     if trial.reward is None:
         return Result(architecture, objective.failed)
     return Result(architecture, trial.reward, trial.accuracy, dict(trial.latency_ms))

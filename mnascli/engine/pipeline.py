@@ -1,6 +1,7 @@
 """The main job from the data to the file, in phases; every phase goes on where a killed one ended.
 
 target -> search -> finalists (trained in full, the best on the selection part wins) -> compare -> export
+-> validate (if wanted: does the short training rank?)
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from mnascli.data import Dataset
 from mnascli.devices.pool import News
 from mnascli.devices.store import LatencyStore
+from mnascli.engine import checks, validation
 from mnascli.engine import config as configuration
 from mnascli.engine.bench import Bench, open_benches
 from mnascli.engine.candidate import DataRequest, train_fully
@@ -87,7 +89,21 @@ def begin(config: Config, path: Path) -> Job:
 
 
 def resume(path: Path, trials: int | None = None) -> Job:
-    """Go on with a run, with more trials if given. Raises RunError if it is none, or its data changed since."""
+    """Go on with a run, with more trials if given. Raises as `reopen`, and NoDeviceError."""
+    job = reopen(path, trials)
+    try:
+        devices = job.run.state.devices.values()
+        known = {name: one.device for one in devices for name in (one.name, one.serial)}
+        benches = open_benches(job.config.devices, LatencyStore(), known)
+        job.run.append("run_resumed", trials=job.config.trials)
+        return _job(job.run, job.config, job.dataset, job.space, benches)
+    except BaseException:
+        job.close()
+        raise
+
+
+def reopen(path: Path, trials: int | None = None) -> Job:
+    """A run to go on writing, without its devices. Raises RunError if it is none, MnasError if its data changed."""
     run = open_run(path)
     try:
         config = configuration.load(path / "config.yaml")
@@ -98,10 +114,7 @@ def resume(path: Path, trials: int | None = None) -> Job:
         if meta["data_hash"] != dataset.hash:
             raise MnasError(f"{config.data}: the data changed since {path} was started: its results would not compare")
         space = space_of(config, dataset, str(path / "config.yaml"))
-        known = {name: one.device for one in run.state.devices.values() for name in (one.name, one.serial)}
-        benches = open_benches(config.devices, LatencyStore(), known)
-        run.append("run_resumed", trials=config.trials)
-        return _job(run, config, dataset, space, benches)
+        return _job(run, config, dataset, space, [])
     except BaseException:
         run.close()
         raise
@@ -121,12 +134,16 @@ def run_all(job: Job) -> None:
 
 
 def _run_phases(job: Job) -> None:
+    _warn(job, checks.validation_size(job.dataset))
     _set_target(job)
     _search(job)
     winner = _choose_winner(job)
     _compare(job, winner)
     if job.config.final.export:
         _export(job, winner)
+    if job.config.final.validate_proxy and job.run.state.validation is None:
+        job.run.append("phase", phase="validate")
+        validate_proxy(job, job.config.final.validate_proxy)
     if not job.run.state.is_finished:
         job.run.append("run_finished")
 
@@ -137,6 +154,8 @@ def _set_target(job: Job) -> None:
     job.run.append("phase", phase="target")
     if job.config.target_ms is not None:
         targets = targets_by_device(job.config.target_ms, job.benches)
+        for bench in job.benches:
+            _warn(job, checks.reachable(bench, job.space, targets[bench.name]))
         job.run.append("target_set", target_ms=targets, why="given")
         return
     reference = job.config.target_from
@@ -145,6 +164,12 @@ def _set_target(job: Job) -> None:
     latency_ms = {bench.name: median_ms(bench.measure([architecture])[0], label) for bench in job.benches}
     job.run.append("reference_measured", model=label, architecture=str(architecture), latency_ms=latency_ms)
     job.run.append("target_set", target_ms=latency_ms, why=f"the latency of {label}")
+
+
+def _warn(job: Job, message: str | None) -> None:
+    """Log a warning that the log does not have yet."""
+    if message is not None and message not in job.run.state.warnings:
+        job.run.append("warned", message=message)
 
 
 def _search(job: Job) -> None:
@@ -177,12 +202,22 @@ def _choose_winner(job: Job) -> Trial:
         raise MnasError(f"{run.path}: no trial gave a result; see the failures with `mnas runs show {run.path.name}`")
     if run.state.phase == "search":
         run.append("phase", phase="finalists")
-    _train_fully(job, [(f"trial-{one.trial}", one.architecture, one.trial, job.config.seed) for one in finalists])
+    train_in_full(job, [(f"trial-{one.trial}", one.architecture, one.trial, job.config.seed) for one in finalists])
 
     def selection(trial: Trial) -> float:
         return float(run.state.long_runs[f"trial-{trial.trial}", job.config.seed]["selection"])
 
     return max(finalists, key=lambda trial: (selection(trial), -trial.trial))
+
+
+def validate_proxy(job: Job, candidates: int) -> dict[str, Any]:
+    """Train a spread of trials in full (what is trained already is not again): did the proxy rank them?"""
+    seed = job.config.seed
+    chosen = validation.spread(job.run.state, candidates)
+    train_in_full(job, [(f"trial-{one.trial}", one.architecture, one.trial, seed) for one in chosen])
+    outcome = validation.judge(job.run.state, chosen, seed, len(job.dataset.selection.labels))
+    job.run.append("validated", **outcome)
+    return outcome
 
 
 def _compare(job: Job, winner: Trial) -> None:
@@ -202,7 +237,7 @@ def _compare(job: Job, winner: Trial) -> None:
     if not entries.keys() <= run.state.compared.keys():
         _measure_together(job, entries)
     seeds = [config.seed + n for n in range(config.final.seeds)]
-    _train_fully(job, [(name, *entry, seed) for seed in seeds for name, entry in entries.items()])
+    train_in_full(job, [(name, *entry, seed) for seed in seeds for name, entry in entries.items()])
 
 
 def _measure_together(job: Job, entries: dict[str, tuple[str, int | None]]) -> None:
@@ -226,7 +261,7 @@ def _measure_together(job: Job, entries: dict[str, tuple[str, int | None]]) -> N
         )
 
 
-def _train_fully(job: Job, wanted: Sequence[tuple[str, str, int | None, int]]) -> None:
+def train_in_full(job: Job, wanted: Sequence[tuple[str, str, int | None, int]]) -> None:
     """Long trainings (name, architecture, trial, seed) that the log does not have yet, several at once."""
     run = job.run
     missing = [one for one in wanted if (one[0], one[3]) not in run.state.long_runs]
@@ -284,7 +319,8 @@ def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list
         for member in bench.pool.members:
             device = member.device
             opened.append({"device": bench.name, "name": device.name, "serial": device.serial, "profile": profile})
-    run.append("devices_opened", devices=opened)
+    if opened:
+        run.append("devices_opened", devices=opened)
     executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
     return Job(run, config, dataset, space, benches, executor)
 

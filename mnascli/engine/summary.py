@@ -16,6 +16,7 @@ def summarize(path: Path, state: RunState) -> dict[str, Any]:
         "run": str(path),
         "trials": len(state.trials),
         "failed": len(state.failed()),
+        "hopeless": len(state.hopeless()),
         "target_ms": _single(state.targets_ms),
         "best": None
         if best is None
@@ -28,6 +29,8 @@ def summarize(path: Path, state: RunState) -> dict[str, Any]:
         },
         "comparison": comparison(state),
         "export": state.export,
+        "validation": state.validation,
+        "warnings": state.warnings,
     }
 
 

@@ -4,7 +4,7 @@ The engine resumes from it, the monitor and the report show it. The events, and 
 
     run_started        (nothing; config.yaml and meta.json say the rest)
     run_resumed        trials (how many there are to be)
-    phase              phase: target | search | finalists | compare | export
+    phase              phase: target | search | finalists | compare | export | validate
     devices_opened     devices: [{device, name, serial, profile}]; `device`, here and below, is the name that latencies
                        stand under: that of one device, or of a pool of like ones
     device_lost        device, serial, reason: it went away, and is waited for
@@ -14,6 +14,7 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     measuring_resumed  device
     reference_measured model, architecture, latency_ms (by device)
     target_set         target_ms (by device), why
+    warned             message (what the user should know of, but need not stop for)
     learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
     asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
     started            trial, worker
@@ -21,8 +22,10 @@ The engine resumes from it, the monitor and the report show it. The events, and 
                        relative to the run)
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
+    hopeless           trial (measured too far beyond a target to be trained)
     failed             trial, stage: measure | train, kind, reason
     long_trained       model, architecture, trial, seed, validation, selection, test, seconds, checkpoint
+    validated          candidates: [{trial, architecture, proxy, full}], tau, p_value, images, trusted
     compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
     exported           file, model, trial, size_mb, max_abs_difference, latency_ms (by device)
     run_stopped        reason
@@ -40,7 +43,8 @@ from mnascli.runs.log import Event
 # fmt: off
 KNOWN = frozenset((
     "run_started", "run_resumed", "run_stopped", "run_finished", "phase", "reference_measured", "target_set",
-    "asked", "learned", "started", "measured", "trained", "done", "failed", "long_trained", "compared", "exported",
+    "warned", "asked", "learned", "started", "measured", "trained", "done", "hopeless", "failed", "long_trained",
+    "validated", "compared", "exported",
 ))
 # fmt: on
 
@@ -50,7 +54,10 @@ DEVICE_STATES = {"device_lost": "lost", "device_back": "ready", "device_set_asid
 
 @dataclass(slots=True)
 class Trial:
-    """What is known of one candidate. `state`: asked, running, done or failed; times in seconds since the epoch."""
+    """What is known of one candidate; times are in seconds since the epoch.
+
+    `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed.
+    """
 
     trial: int
     step: int
@@ -67,7 +74,7 @@ class Trial:
 
     @property
     def finished(self) -> bool:
-        return self.state in ("done", "failed")
+        return self.state in ("done", "hopeless", "failed")
 
 
 @dataclass
@@ -97,7 +104,9 @@ class RunState:
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
     long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    validation: dict[str, Any] | None = None
     export: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
     failures_alike: int = 0  # failures of one stage and kind in a row, up to the last event
     last_failure: tuple[str, str] | None = None
     stopped: str | None = None
@@ -131,12 +140,16 @@ class RunState:
             self.step, self.searcher_file = event["step"], event["searcher"]
             self.batch = [Trial(one["trial"], event["step"], one["architecture"]) for one in event["trials"]]
             self.trials |= {trial.trial: trial for trial in self.batch}
-        elif kind in ("started", "measured", "trained", "done", "failed"):
+        elif kind in ("started", "measured", "trained", "done", "hopeless", "failed"):
             self._apply_to_trial(self.trials[event["trial"]], event)
         elif kind == "long_trained":
             self.long_runs[event["model"], event["seed"]] = _body(event)
         elif kind == "compared":
             self.compared[event["model"]] = _body(event)
+        elif kind == "validated":
+            self.validation = _body(event)
+        elif kind == "warned":
+            self.warnings.append(event["message"])
         elif kind == "exported":
             self.export = _body(event)
         elif kind == "run_stopped":
@@ -156,6 +169,8 @@ class RunState:
             case "done":
                 self.failures_alike = 0
                 trial.state, trial.reward, trial.ended = "done", event["reward"], event["time"]
+            case "hopeless":
+                trial.state, trial.ended = "hopeless", event["time"]
             case "failed":
                 trial.state, trial.ended = "failed", event["time"]
                 trial.failure = {key: event[key] for key in ("stage", "kind", "reason")}
@@ -165,6 +180,9 @@ class RunState:
 
     def done(self) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.state == "done"]
+
+    def hopeless(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.state == "hopeless"]
 
     def failed(self) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.state == "failed"]

@@ -7,6 +7,8 @@ Soft (alpha = beta = -0.07): twice the latency is paid for by 5 % more accuracy.
 the target only accuracy counts. Absolute (beta = -0.10): too fast is as bad as too slow, so that one search ends at the
 target.
 With several devices each has its own target; their factors are multiplied, the absolute penalties added.
+
+A candidate measured beyond `hopeless` times a target cannot win, so it need not be trained.
 """
 
 from __future__ import annotations
@@ -50,6 +52,9 @@ class Objective(Schema):
     beta: float | None = Field(
         None, le=0, description="Exponent beyond the target: -0.07 for soft, -1 for hard; absolute: its weight, -0.10."
     )
+    hopeless: float | None = Field(
+        None, gt=1, description="A candidate slower than this multiple of a target is not trained; null: all are."
+    )
     target_ms: Annotated[float | dict[str, float], BeforeValidator(check_target)] = Field(
         description="Target latency T in milliseconds, or one for each device by its name."
     )
@@ -82,6 +87,10 @@ class Objective(Schema):
         if self.kind == "absolute":
             return max(self.failed, accuracy + beta * sum(abs(ratio - 1) for ratio in ratios))
         return math.prod((ratio ** (alpha if ratio <= 1 else beta) for ratio in ratios), start=accuracy)
+
+    def is_hopeless(self, latency_ms: Latency) -> bool:
+        """Whether a candidate so slow need not be trained. Raises ValueError as `reward` does."""
+        return self.hopeless is not None and max(self._ratios(latency_ms)) > self.hopeless
 
     @property
     def _exponents(self) -> tuple[float, float]:

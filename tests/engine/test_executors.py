@@ -3,12 +3,13 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tasks
 
-from mnascli.engine.executors import Executor, Finished, LocalProcesses, Started, Task, TaskFailed
+from mnascli.engine.executors import Executor, Finished, LocalProcesses, Started, Task, TaskFailed, TaskUnwanted
 
 
 class ExecutorConformance:
@@ -56,6 +57,17 @@ class ExecutorConformance:
         assert "\n" not in failure.reason
         assert "last words" in (tmp_path / "0.txt").read_text()
         assert isinstance(last[1], Finished) and isinstance(last[2], Finished)
+
+    def test_what_is_unwanted_is_not_begun_and_stopped(self, tmp_path: Path) -> None:
+        unwanted = replace(self.task(0, tmp_path, tasks.double, value=1), is_wanted=lambda: False)
+        until = time.monotonic() + 0.5
+        given_up = replace(
+            self.task(1, tmp_path, tasks.break_down, how="timeout"), is_wanted=lambda: time.monotonic() < until
+        )
+        events = list(self.make().map([unwanted, given_up, self.task(2, tmp_path, tasks.double, value=2)]))
+        assert [type(event) for event in events if event.key == 0] == [TaskUnwanted]
+        assert [type(event) for event in events if event.key == 1] == [Started, TaskUnwanted]
+        assert [type(event) for event in events if event.key == 2] == [Started, Finished]
 
     def test_leaving_early_stops_what_runs(self, tmp_path: Path) -> None:
         began = time.monotonic()

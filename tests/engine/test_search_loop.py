@@ -62,3 +62,32 @@ def test_a_lost_searcher_state_is_told(tmp_path: Path) -> None:
         file.write_bytes(b"damaged")
     with open_run(tmp_path / "run") as run, pytest.raises(RunError, match="searcher's state cannot be read"):
         run_search(run, evaluate, trials=8)
+
+
+def test_a_hopeless_candidate_is_not_trained_and_tells_the_searcher(tmp_path: Path) -> None:
+    """Measured first here; what is then no longer wanted is not trained."""
+    told = []
+
+    def measure_then_train(jobs: Sequence[Job]) -> Iterator[Outcome]:
+        for job in jobs:
+            latency_ms = 9.0 if job.trial % 2 else 31.0
+            values = {"device": DEVICE, "latency_ms": latency_ms, "p5_ms": 1.0, "p95_ms": 40.0, "verdict": "stable"}
+            yield Outcome("measured", job.trial, values)
+        for job in jobs:
+            assert job.is_wanted() == (job.trial % 2 == 1)
+            if job.is_wanted():
+                values = {"accuracy": 0.5 + job.trial / 100, "history": [], "seconds": 1.0}
+                yield Outcome("trained", job.trial, values)
+
+    searcher = create_searcher("random", small_space(), seed=1)
+    objective = Objective(kind="hard", hopeless=3.0, target_ms={DEVICE: TARGET_MS})
+    with create_run(tmp_path / "run", "", {}) as run:
+        run.append("target_set", target_ms={DEVICE: TARGET_MS}, why="test")
+        searcher.tell = told.extend  # type: ignore[method-assign]
+        search(run, searcher, measure_then_train, objective, trials=8, batch=4, failures=1)
+        assert [trial.state for trial in run.state.trials.values()] == ["hopeless", "done"] * 4
+        assert len(run.state.hopeless()) == 4 and not run.state.failed()
+        assert all(trial.trial % 2 for trial in run.state.ranking())
+    # As the worst accuracy so far at its own latency: below every trained one, above a failure.
+    assert [result.reward for result in told[::2]] == pytest.approx([0.51 * 10 / 31] * 4)
+    assert all(result.accuracy is None and result.latency_ms == {DEVICE: 31.0} for result in told[::2])

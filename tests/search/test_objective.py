@@ -114,3 +114,14 @@ def test_devices_other_than_the_targets_are_refused() -> None:
     for latency in (75.0, {"pixel": 75.0}, {"pixel": 75.0, "pi": 1.0, "tv": 1.0}):
         with pytest.raises(ValueError, match="do not fit the targets"):
             Objective(target_ms={"pixel": 75, "pi": 120}).reward(0.5, latency)
+
+
+def test_hopeless_is_beyond_the_multiple_of_any_target() -> None:
+    assert not Objective(target_ms=10).is_hopeless(1e6)
+    assert not Objective(target_ms=10, hopeless=2).is_hopeless(20)
+    assert Objective(target_ms=10, hopeless=2).is_hopeless(20.1)
+    both = Objective(target_ms={"pixel": 10.0, "pi": 100.0}, hopeless=2)
+    assert not both.is_hopeless({"pixel": 19.0, "pi": 190.0})
+    assert both.is_hopeless({"pixel": 21.0, "pi": 20.0})
+    with pytest.raises(UsageError, match="hopeless"):
+        make_objective({"target_ms": 10, "hopeless": 1})

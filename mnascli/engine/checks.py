@@ -1,0 +1,72 @@
+"""Searches that could not give what is asked of them: told in one line before the work, not found out after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from mnascli.data import Dataset
+from mnascli.engine.bench import Bench
+from mnascli.engine.targets import median_ms
+from mnascli.errors import UsageError
+from mnascli.space import Architecture, Space, count
+
+# One standard error of an accuracy of 1/2 that candidates are told apart by: a difference of two such is significant.
+RESOLUTION = 0.02
+MARGIN = 0.1  # what is tried is not sure to be the very fastest and slowest, and measured to a few per cent
+
+
+def validation_size(dataset: Dataset) -> str | None:
+    """A warning where the validation part is too small to tell candidates apart, None where it is not."""
+    images = len(dataset.validation.labels)
+    needed = math.ceil(0.25 / RESOLUTION**2)
+    if images >= needed:
+        return None
+    return (
+        f"the validation part has {images} images: accuracies are known to ± {50 / math.sqrt(images):.1f} points, so "
+        f"the search may follow luck; to tell candidates {200 * RESOLUTION:.0f} points apart it takes {needed} images"
+    )
+
+
+def reachable(bench: Bench, space: Space, target_ms: float) -> str | None:
+    """A warning where every network of the space meets the target. Raises UsageError where none does.
+
+    Measured are networks that are small in everything, one for each operator, and the largest of the large ones.
+    """
+    small, large = extremes(space)
+    times = [median_ms(one, "an extreme of the space") for one in bench.measure([*small, large])]
+    fastest_ms, slowest_ms, device = min(times), max(times), bench.name
+    if target_ms < fastest_ms * (1 - MARGIN):
+        raise UsageError(
+            f"target_ms: nothing in the space takes {target_ms:g} ms on {device}: the fastest that was tried takes "
+            f"{fastest_ms:.3f} ms; raise the target or offer smaller networks in the space"
+        )
+    if target_ms > slowest_ms * (1 + MARGIN):
+        return (
+            f"every network of the space meets {target_ms:g} ms on {device}: the slowest that was tried takes "
+            f"{slowest_ms:.3f} ms; the target decides nothing: lower it or offer larger networks in the space"
+        )
+    return None
+
+
+def extremes(space: Space) -> tuple[list[Architecture], Architecture]:
+    """For each operator the network that is smallest in everything else; and the largest of all in multiply-adds."""
+    operators = list(dict.fromkeys(name for choices in space.block_choices for name in choices.operator))
+    small = [_uniform(space, operator, min) for operator in operators]
+    large = [_uniform(space, operator, max) for operator in operators]
+    return small, max(large, key=lambda one: count(one).multiply_adds)
+
+
+def _uniform(space: Space, operator: str, extreme: Callable[[Sequence[float]], float]) -> Architecture:
+    """Every block with that operator where it has it, no skip where it can be, and all numbers at one end."""
+    indices = []
+    for decision in space.decisions:
+        name = decision.tag.partition(".")[2]
+        if name == "operator":
+            wanted = operator if operator in decision.choices else decision.choices[0]
+        elif name == "skip":
+            wanted = "none" if "none" in decision.choices else decision.choices[0]
+        else:
+            wanted = extreme(decision.choices)
+        indices.append(decision.choices.index(wanted))
+    return space.decode(indices)
