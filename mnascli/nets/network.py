@@ -41,7 +41,7 @@ class Network(nn.Module):
         layers = lower(architecture)
         self.layers = tuple(layer.name for layer in layers)
         for layer in layers:
-            _place(self, layer.name, Residual(layer, architecture.bn_epsilon))
+            place(self, layer.name, Residual(layer, architecture.bn_epsilon))
 
     def forward(self, x: Tensor) -> Tensor:
         for name in self.layers:
@@ -62,7 +62,7 @@ def build(architecture: Architecture, seed: int | None = None) -> Network:
         return Network(architecture)
 
 
-def _place(root: nn.Module, name: str, module: nn.Module) -> None:
+def place(root: nn.Module, name: str, module: nn.Module) -> None:
     """Register `module` below `root` under a dotted name, with plain modules in between."""
     *parents, last = name.split(".")
     for part in parents:

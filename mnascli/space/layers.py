@@ -127,7 +127,7 @@ def _layers(net: Architecture) -> Iterator[Layer]:
         filters = round_filters(block.filters, net.width)
         for repeat in range(block.repeats):
             stride = block.stride if repeat == 0 else 1
-            yield _block_layer(f"blocks.{index}.{repeat}", block, net.activation, channels, filters, stride, size)
+            yield block_layer(f"blocks.{index}.{repeat}", block, net.activation, channels, filters, stride, size)
             channels, size = filters, same_size(size, stride)
     head_filters = net.head_filters
     if net.head_grows and net.width > 1:
@@ -139,9 +139,10 @@ def _layers(net: Architecture) -> Iterator[Layer]:
     )
 
 
-def _block_layer(
+def block_layer(
     name: str, block: Block, activation: Activation, channels: int, filters: int, stride: int, size: int
 ) -> Layer:
+    """One layer of a block, from `channels` to `filters`, on feature maps of `size`."""
     ops: list[Op] = []
     squeeze = max(1, int(block.se_ratio * channels)) if block.se_ratio else 0
     out_size = same_size(size, stride)
