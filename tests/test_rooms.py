@@ -17,7 +17,8 @@ MAY_IMPORT = {
     "search": {"space"},
     "training": {"space", "nets", "data"},
     "engine": {"space", "nets", "data", "tflite", "devices", "search", "training", "runs"},
-    "cli": {"space", "devices", "engine", "runs"},
+    "report": {"space", "search", "runs"},
+    "cli": {"space", "devices", "engine", "runs", "report"},
 }
 FORBIDDEN = {"space": {"torch", "numpy"}, "devices": {"torch"}, "runs": {"torch", "numpy", "pydantic", "yaml"}}
 

@@ -111,8 +111,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a run's trials and results. Example: mnas runs show demo"""
-    from mnascli.engine.summary import summarize
     from mnascli.runs import find_run, read_state
+    from mnascli.runs.summary import summarize
 
     path = find_run(run, Path(runs))
     state = read_state(path)

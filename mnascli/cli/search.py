@@ -129,7 +129,7 @@ def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], a
 
 
 def _report(job: Job, as_json: bool) -> None:
-    from mnascli.engine.summary import summarize
+    from mnascli.runs.summary import summarize
 
     state, path = job.run.state, job.run.path
     summary = summarize(path, state)

@@ -108,6 +108,7 @@ class LocalEvaluator:
             "p5_ms": result.p5_ms,
             "p95_ms": result.p95_ms,
             "verdict": result.verdict,
+            "reference_ms": result.reference_ms,
         }
         return Outcome("measured", trial, values)
 

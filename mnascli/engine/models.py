@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnascli.errors import MnasError, UsageError
-from mnascli.runs import RunState, find_run, is_run, read_state
+from mnascli.errors import UsageError
+from mnascli.runs import find_run, is_run, read_state
+from mnascli.runs.summary import winner_of
 from mnascli.space import ZOO, Architecture, ArchitectureError, load
 
 
@@ -62,14 +63,3 @@ def _of_run(text: str, path: Path, trial: str) -> Model:
     trained = [one for (name, _), one in sorted(state.long_runs.items()) if name == f"trial-{number}"]
     checkpoint = path / trained[0]["checkpoint"] if trained else None
     return Model(text, Architecture.parse(state.trials[number].architecture), checkpoint, path)
-
-
-def winner_of(state: RunState, path: Path) -> int:
-    """The number of a run's winning trial: the exported or compared one, or the best so far. Raises MnasError."""
-    for entry in state.compared.values():
-        if entry["trial"] is not None:
-            return int(entry["trial"])
-    best = state.best()
-    if best is None:
-        raise MnasError(f"{path}: no trial of this run gave a result yet")
-    return best.trial

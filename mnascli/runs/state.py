@@ -18,8 +18,8 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
     asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
     started            trial, worker
-    measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable, file (raw samples,
-                       relative to the run)
+    measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable,
+                       reference_ms (of the reference model beside it), file (raw samples, relative to the run)
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
     hopeless           trial (measured too far beyond a target to be trained)

@@ -6,7 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from mnascli.runs import RunState
+from mnascli.errors import MnasError
+from mnascli.runs.state import RunState
 
 
 def summarize(path: Path, state: RunState) -> dict[str, Any]:
@@ -50,6 +51,17 @@ def comparison(state: RunState) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def winner_of(state: RunState, path: Path) -> int:
+    """The number of a run's winning trial: the exported or compared one, or the best so far. Raises MnasError."""
+    for entry in state.compared.values():
+        if entry["trial"] is not None:
+            return int(entry["trial"])
+    best = state.best()
+    if best is None:
+        raise MnasError(f"{path}: no trial of this run gave a result yet")
+    return best.trial
 
 
 def _single(by_device: dict[str, float]) -> float | dict[str, float] | None:

@@ -1,0 +1,38 @@
+"""`mnas report`: what came out of a run, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
+
+
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder; it may still be going on.")],
+    format: Annotated[Literal["html", "md"], typer.Option("--format", help="One HTML file, or Markdown.")] = "html",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file (default: RUN/report/report.html or .md).")
+    ] = None,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what came out of a run into one file that opens without a network.
+
+    Example: mnas report demo
+    """
+    from mnascli.report.content import gather
+    from mnascli.report.page import page, text
+    from mnascli.runs import find_run, write_atomically
+
+    path = find_run(run, runs)
+    content = gather(path)
+    file = output or path / "report" / f"report.{format}"
+    written = (page if format == "html" else text)(content)
+    write_atomically(file, written.encode())
+    if as_json:
+        print_json({"run": str(path), "file": str(file), "size_mb": len(written.encode()) / 1e6})
+    else:
+        print(file)

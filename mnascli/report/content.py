@@ -1,0 +1,264 @@
+"""Everything a report says about a run, gathered once; the page, the text and the figures only lay it out.
+
+A log is read once and in order. What a run has too much of to hold (raw samples of thousands of trials) is read for the
+few networks that are shown one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mnascli.errors import MnasError
+from mnascli.report.words import ms
+from mnascli.runs import EventReader, RunError, RunState, Trial, read_meta
+from mnascli.runs.summary import comparison, winner_of
+from mnascli.schema import read_yaml
+from mnascli.search import front
+from mnascli.search.ranking import Tau, kendall_tau
+
+FACTS = ("seed", "space_hash", "data_hash", "python", "platform")  # of meta.json
+SHOWN_ONE_BY_ONE = 12  # networks whose raw samples are read
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One trial on one device, as logged. Older logs have no `reference_ms`."""
+
+    trial: int
+    device: str
+    latency_ms: float
+    p5_ms: float
+    p95_ms: float
+    verdict: str
+    file: str | None
+    reference_ms: float | None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The raw runs of one network on one device, kept sessions only, and the conditions they were taken in."""
+
+    name: str
+    trial: int
+    device: str
+    samples_ms: tuple[float, ...]
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Trials that failed alike."""
+
+    stage: str
+    kind: str
+    trials: tuple[int, ...]
+    reason: str  # of the first
+
+
+@dataclass
+class Content:
+    """A run, read. `problems` are what could not be read of it beside its log."""
+
+    path: Path
+    state: RunState = field(default_factory=RunState)
+    measurements: list[Measurement] = field(default_factory=list)
+    target_why: str = ""
+    resumed: int = 0
+    meta: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    config_text: str = ""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def condition(self) -> str:
+        """finished, stopped, or the phase it is in."""
+        state = self.state
+        return "finished" if state.is_finished else "stopped" if state.stopped else state.phase
+
+    @property
+    def devices(self) -> list[str]:
+        """Those with a target, in their order, then any other that something was measured on."""
+        return list(dict.fromkeys([*self.state.targets_ms, *(one.device for one in self.measurements)]))
+
+    def winner(self) -> Trial | None:
+        """The trial that the run ended with, or its best so far; None where none gave a result."""
+        try:
+            return self.state.trials[winner_of(self.state, self.path)]
+        except MnasError:
+            return None
+
+    def front(self, device: str) -> list[Trial]:
+        """The finished trials that no other beats in both accuracy and latency on a device, the fastest first."""
+        points: dict[tuple[float, float], Trial] = {}
+        for trial in self.state.done():
+            if trial.accuracy is not None and device in trial.latency_ms:
+                points.setdefault((trial.latency_ms[device], trial.accuracy), trial)
+        return [points[point] for point in front(points)]
+
+    def compared(self) -> list[dict[str, Any]]:
+        """The winner and the networks beside it, the most accurate first."""
+        return sorted(comparison(self.state), key=lambda row: -(row["test_mean"] or 0.0))
+
+    def proxy_and_full(self) -> list[tuple[Trial, float]]:
+        """Trials with the validation accuracy of their long training, averaged over seeds."""
+        found: dict[int, list[float]] = {}
+        for run in self.state.long_runs.values():
+            if run.get("trial") is not None:
+                found.setdefault(run["trial"], []).append(run["validation"])
+        trials = ((self.state.trials[number], values) for number, values in sorted(found.items()))
+        return [(trial, sum(values) / len(values)) for trial, values in trials if trial.accuracy is not None]
+
+    def proxy_tau(self) -> Tau | None:
+        """How alike the short and the long training order the trials that had both; None for fewer than two."""
+        pairs = self.proxy_and_full()
+        tau = kendall_tau([trial.accuracy or 0.0 for trial, _ in pairs], [full for _, full in pairs])
+        return None if math.isnan(tau.tau) else tau
+
+    def failures(self) -> list[Failure]:
+        """What failed, the most frequent first."""
+        alike: dict[tuple[str, str], list[Trial]] = {}
+        for trial in self.state.failed():
+            failure = trial.failure or {}
+            alike.setdefault((failure.get("stage", "?"), failure.get("kind", "?")), []).append(trial)
+        groups = [
+            Failure(stage, kind, tuple(one.trial for one in trials), (trials[0].failure or {}).get("reason", ""))
+            for (stage, kind), trials in alike.items()
+        ]
+        return sorted(groups, key=lambda group: -len(group.trials))
+
+    def device_rows(self) -> list[dict[str, Any]]:
+        """What was measured on each device in the search: how much of it, how stable, how fast."""
+        rows = []
+        for device in self.devices:
+            mine = [one for one in self.measurements if one.device == device]
+            times = sorted(one.latency_ms for one in mine)
+            rows.append(
+                {
+                    "device": device,
+                    "target_ms": self.state.targets_ms.get(device),
+                    "measured": len(mine),
+                    "unstable": sum(one.verdict != "stable" for one in mine),
+                    "fastest_ms": times[0] if times else None,
+                    "median_ms": statistics.median(times) if times else None,
+                    "slowest_ms": times[-1] if times else None,
+                }
+            )
+        return rows
+
+    def interval(self, trial: int, device: str) -> str:
+        """A trial's latency on a device with its 5th and 95th percentile, in words."""
+        one = self._by_trial.get((trial, device))
+        return "-" if one is None else f"{ms(one.latency_ms)} ({one.p5_ms:.3g} to {one.p95_ms:.3g})"
+
+    @cached_property
+    def _by_trial(self) -> dict[tuple[int, str], Measurement]:
+        return {(one.trial, one.device): one for one in self.measurements}
+
+    def command(self) -> str:
+        """The command that started the run, as a shell takes it."""
+        words = [str(word) for word in self.meta["command"]]
+        return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Seeds, hashes and versions that the run was made with."""
+        facts = [(key.replace("_", " "), str(self.meta[key])) for key in FACTS if key in self.meta]
+        versions = self.meta.get("versions")
+        facts += [(str(name), str(one)) for name, one in versions.items()] if isinstance(versions, dict) else []
+        devices = {one.device: one.about.get("fingerprint") for one in self.samples()}
+        return facts + [(f"device {name}", str(fingerprint)) for name, fingerprint in devices.items()]
+
+    def samples(self) -> list[Samples]:
+        """Raw samples of the winner, the front and the best; what cannot be read is named in `problems`."""
+        return self._all_samples
+
+    @cached_property
+    def _all_samples(self) -> list[Samples]:
+        winner = self.winner()
+        wanted = {winner.trial: "found"} if winner else {}
+        for device in self.devices:
+            for trial in _spread(self.front(device), SHOWN_ONE_BY_ONE):
+                wanted.setdefault(trial.trial, "front")
+        for trial in self.state.ranking()[: max(0, SHOWN_ONE_BY_ONE - len(wanted))]:
+            wanted.setdefault(trial.trial, "among the best")
+        found = []
+        for one in self.measurements:
+            if one.trial in wanted and one.file is not None:
+                samples = self._samples(one, f"trial {one.trial} ({wanted[one.trial]})")
+                found += [samples] if samples else []
+        return sorted(found, key=lambda one: (one.device, self.state.trials[one.trial].latency_ms[one.device]))
+
+    def _samples(self, one: Measurement, name: str) -> Samples | None:
+        file = self.path / (one.file or "")
+        try:
+            values = json.loads(file.read_bytes())
+            samples = [float(ms) for session in values["sessions"] for ms in session["samples_ms"]]
+            about = {key: values.get(key) for key in ("fingerprint", "setup", "runs", "verdict", "problem")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.problems.append(f"{file}: the raw samples cannot be read ({type(error).__name__})")
+            return None
+        return Samples(name, one.trial, one.device, tuple(samples), about)
+
+
+def gather(path: Path) -> Content:
+    """Read a run. Raises RunError for a damaged log, naming the line; what else is missing stands in `problems`."""
+    content = Content(path)
+    reader = EventReader(path / "events.jsonl")
+    try:
+        for event in reader.read():
+            content.state.apply(event)
+            match event["event"]:
+                case "measured":
+                    content.measurements.append(_measurement(event))
+                case "target_set":
+                    content.target_why = str(event.get("why", ""))
+                case "run_resumed":
+                    content.resumed += 1
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{path / 'events.jsonl'}: line {reader.line} does not fit what stands before it ({error!r}); "
+            "put the file back from a copy, or cut it before that line"
+        ) from error
+    try:
+        content.meta = read_meta(path)
+    except MnasError as error:
+        content.problems.append(str(error))
+    try:
+        content.config = read_yaml(path / "config.yaml")
+        content.config_text = (path / "config.yaml").read_text(encoding="utf-8")
+    except MnasError as error:
+        content.problems.append(str(error))
+    return content
+
+
+def _measurement(event: dict[str, Any]) -> Measurement:
+    reference = event.get("reference_ms")
+    return Measurement(
+        trial=event["trial"],
+        device=event["device"],
+        latency_ms=float(event["latency_ms"]),
+        p5_ms=float(event["p5_ms"]),
+        p95_ms=float(event["p95_ms"]),
+        verdict=event["verdict"],
+        file=event.get("file") or f"trials/{event['trial']:06d}/latency-{event['device']}.json",
+        reference_ms=None if reference is None else float(reference),
+    )
+
+
+def _spread(trials: Iterable[Trial], count: int) -> list[Trial]:
+    """At most `count` of them, evenly from first to last."""
+    trials = list(trials)
+    if len(trials) <= count:
+        return trials
+    return [trials[round(n * (len(trials) - 1) / (count - 1))] for n in range(count)]

@@ -1,0 +1,32 @@
+"""How numbers are written in a report."""
+
+from __future__ import annotations
+
+
+def share(value: float | None) -> str:
+    """A fraction as a percentage."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def points(value: float | None) -> str:
+    """A difference of fractions, in percentage points."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def ms(value: float | None) -> str:
+    """Milliseconds to three digits, which is more than a measurement holds."""
+    return "-" if value is None else f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them."""
+    if seconds is None:
+        return "-"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+def numbers(values: tuple[int, ...], most: int = 12) -> str:
+    """Some numbers, and how many more there are."""
+    shown = ", ".join(str(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
