@@ -32,7 +32,12 @@ class ModelError(DeviceError):
 
 
 class DeviceLostError(DeviceError):
-    """The device went away (cable, network, power); the same call may succeed when it is back."""
+    """The device cannot be used now (cable, network, power, no room, an unplugged core), but perhaps later.
+
+    `Device.probe` raises it too until it may.
+    """
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Profile(Schema):
     threads: int = Field(default=1, ge=1)
     accelerator: Accelerator = "cpu"
     precision: Precision = "float32"
+    allow_partial_delegation: bool = False
+    """Whether a model counts of which XNNPACK, the GPU or the NPU takes only a part (phones)."""
     measuring: Discipline = Discipline()
 
     @field_validator("cores")

@@ -35,7 +35,7 @@ PIXEL_6_MHZ = (1803, 1803, 1803, 1803, 2253, 2253, 2802, 2802)
 TOOLS = {
     "getprop": """
 if [ $# = 0 ]; then exec cat "$STAND_IN/props"; fi
-exec sed -n "s/^\\[$1\\]: \\[\\(.*\\)\\]\$/\\1/p" "$STAND_IN/props"
+exec sed -n "s/^\\[$1\\]: \\[\\(.*\\)\\]/\\1/p" "$STAND_IN/props"
 """,
     "dumpsys": 'cat "$STAND_IN/dumpsys.$1"',
     "df": 'printf "Filesystem 1K-blocks Used Available Use%% Mounted on\\n/dev/block/dm-5 100 0 %s 1%% /data\\n" '
@@ -267,6 +267,12 @@ class AdbServer:
         end = time.monotonic() + 5
         while _answers(self.port) and time.monotonic() < end:
             time.sleep(0.02)
+
+    def detach(self, phone: StandInPhone) -> None:
+        """Close a phone for good; the server forgets it."""
+        phone.close()
+        self.client.disconnect(phone.address)
+        self._phones.remove(phone)
 
     def attach(self, phone: StandInPhone) -> None:
         """Plug a phone in and wait until the server sees it (as unauthorized, if it is)."""

@@ -1,0 +1,87 @@
+"""What an Android phone says of itself: properties, cores, temperature, load; texts in, values out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mnascli.devices.device import Core
+
+CPU = "/sys/devices/system/cpu"
+
+# Prints `conditions <core>` of a phone as lines of 'key=value'. Missing tools and files give empty values.
+CONDITIONS_SCRIPT = f"""
+conditions() {{
+  echo "online=$(cat {CPU}/online 2>/dev/null)"
+  echo "khz=$(cat {CPU}/cpu$1/cpufreq/scaling_cur_freq 2>/dev/null)"
+  echo "loadavg=$(cat /proc/loadavg 2>/dev/null)"
+  echo "battery=$(dumpsys battery 2>/dev/null | grep -m 1 ' temperature:')"
+  echo "thermal=$(dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status:')"
+  echo "screen=$(dumpsys power 2>/dev/null | grep -m 1 'mWakefulness=')"
+}}
+"""
+
+LISTING_SCRIPT = """
+getprop
+dumpsys battery 2>/dev/null | grep -E ' (temperature|level):'
+"""
+
+PROBE_SCRIPT = f"""
+echo "online=$(cat {CPU}/online 2>/dev/null)"
+for core in {CPU}/cpu[0-9]*; do
+  echo "core=${{core##*/cpu}} $(cat $core/cpufreq/cpuinfo_max_freq 2>/dev/null)"
+done
+echo "governor=$(cat {CPU}/cpu$1/cpufreq/scaling_governor 2>/dev/null)"
+"""
+
+
+def properties(text: str) -> dict[str, str]:
+    """The properties that `getprop` prints as `[name]: [value]`."""
+    return dict(re.findall(r"^\[([^\]]+)\]: \[(.*)\]$", text, re.MULTILINE))
+
+
+def values(text: str) -> dict[str, str]:
+    """Lines of key=value, the first '=' counting; of a key given twice the last."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def core_list(text: str) -> tuple[int, ...]:
+    """Core numbers in the kernel's notation: '0-3,6' is (0, 1, 2, 3, 6). Raises ValueError for anything else."""
+    cores: list[int] = []
+    for part in text.strip().split(",") if text.strip() else []:
+        first, _, last = part.partition("-")
+        cores.extend(range(int(first), int(last or first) + 1))
+    return tuple(cores)
+
+
+def cores(text: str) -> tuple[Core, ...]:
+    """The cores that PROBE_SCRIPT prints; all are online where the kernel does not tell."""
+    online = core_list(values(text).get("online", ""))
+    found = []
+    for number, khz in re.findall(r"^core=(\d+) ?(\d*)$", text, re.MULTILINE):
+        core = int(number)
+        found.append(Core(core, int(khz) / 1000 if khz else None, not online or core in online))
+    return tuple(sorted(found, key=lambda core: core.index))
+
+
+def number_after(text: str, key: str) -> float | None:
+    """The number after `key` in a text, None if there is none."""
+    found = re.search(rf"{re.escape(key)}\s*(-?\d+(?:\.\d+)?)", text)
+    return float(found[1]) if found else None
+
+
+def soc(props: Mapping[str, str]) -> str:
+    """The chip's name; phones before Android 12 know only its platform."""
+    maker, model = props.get("ro.soc.manufacturer", ""), props.get("ro.soc.model", "")
+    platform = props.get("ro.board.platform", "") or props.get("ro.hardware", "")
+    return f"{maker} {model}".strip() or platform
+
+
+def clusters(found: tuple[Core, ...]) -> str:
+    """Cores by their highest clock, the biggest first: 'cores 6, 7: 2802 MHz; cores ...'."""
+    groups: dict[float | None, list[str]] = {}
+    for core in found:
+        groups.setdefault(core.max_mhz, []).append(str(core.index) + ("" if core.online else " (offline)"))
+    ordered = sorted(groups.items(), key=lambda group: group[0] or 0.0, reverse=True)
+    texts = [f"{', '.join(names)}: {f'{mhz:.0f} MHz' if mhz else 'clock unknown'}" for mhz, names in ordered]
+    return "; ".join(f"cores {text}" for text in texts)
