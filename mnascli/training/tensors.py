@@ -61,3 +61,12 @@ def read_about(path: Path) -> dict[str, Any]:
     if about is None:
         raise UsageError(f"{path}: a safetensors file, but not one that mnas wrote")
     return dict(json.loads(about))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `write_tensors` wrote the safetensors file. Raises UsageError for a damaged one."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return KEY in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: not a safetensors file, or cut off: {error}") from error
