@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,25 +14,59 @@ from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, say
 DataOption = Annotated[
     str | None,
     typer.Option(
-        "--data", envvar="MNAS_DATA", help="A data set's name or a folder (default: the run's, or the bundled one)."
+        "--data",
+        envvar="MNAS_DATA",
+        help="A data set's name, a folder, wds:PATTERN or hf:NAME (default: the run's, or the bundled one).",
     ),
 ]
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
 
 
 def train(
     model: ModelArgument,
     data: DataOption = None,
     template: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--template", "-t", envvar="MNAS_TEMPLATE", help="Its final recipe is used; a run brings its own."
+            "--template",
+            "-t",
+            envvar="MNAS_TEMPLATE",
+            help="Its final recipe is used (default: the run's, or quick). For ImageNet: imagenet.",
         ),
-    ] = "quick",
+    ] = None,
     width: WidthOption = None,
     size: SizeOption = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs (default: the recipe's).")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="Images a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", "--lr", help="Learning rate for 256 images a step.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, e.g. mixup=0.2; may be repeated."),
+    ] = None,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option("--pretrained", help="Weights to start from: timm's, torchvision's or a checkpoint's."),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option("--freeze", help="Part that stays as it is: stem, blocks.0, ..., features; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", envvar="MNAS_SEED", min=0)] = 0,
+    device: Annotated[Device, typer.Option("--device", help="What to train on.")] = Device.auto,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use (default: all).")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that decode pictures (default: as suits).")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Train through torch.compile.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events to OUTPUT/tb.")] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the checkpoint; resumed if it has one.")
     ] = Path("trained"),
@@ -41,22 +76,25 @@ def train(
     """Train a run's winner, one of its trials, a zoo model or an architecture string.
 
     Example: mnas train demo:17 --epochs 40 --output my-net
+    Several GPUs: torchrun --nproc-per-node 8 -m mnascli train ...
     """
     from mnascli.engine.config import final_recipe
-    from mnascli.engine.practice import train_model
+    from mnascli.engine.long_training import Options, train_model
 
+    flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
     result = train_model(
         model,
         runs,
         data=data,
-        recipe=final_recipe(model, runs, template, epochs),
-        seed=seed,
-        threads=threads,
+        recipe=final_recipe(model, runs, template, settings or [], flags),
+        options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
         folder=output,
         say=say,
         width=width,
         size=size,
     )
+    if result is None:
+        return
     if as_json:
         print_json(result)
     else:

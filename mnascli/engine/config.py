@@ -5,13 +5,14 @@ Flag > environment (MNAS_*) > config file > template > default. What results is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field
 
+from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Schema, parse, read_yaml
 from mnascli.search.objective import Kind, check_target
@@ -89,7 +90,8 @@ class Config(Schema):
 def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> Config:
     """The configuration out of a template, a config file over it, and flags over both.
 
-    A config file may name its template under the key `template`. `flags` are nested like the file; None is 'not given'.
+    A config file may name its template under the key `template`, and so may a template another one. `flags` are nested
+    like the file; None is 'not given'.
     Raises UsageError that names the source and the key.
     """
     from_file = read_yaml(config_file) if config_file else {}
@@ -99,8 +101,7 @@ def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, 
     source = str(config_file) if config_file else "options"
     if name is not None:
         path = Path(name) if Path(name).suffix else template_path(name)
-        values = read_yaml(path)
-        parse(Config, values, str(path))  # so that an error names the file it stands in
+        values = _read_template(path)
         source = str(config_file) if config_file else str(path)
     return parse(Config, _merge(_merge(values, from_file), flags), source)
 
@@ -118,15 +119,37 @@ def load(path: Path) -> Config:
 def templates() -> dict[str, Config]:
     """The shipped templates by name."""
     paths = sorted(folder("templates").glob("*.yaml"))
-    return {path.stem: parse(Config, read_yaml(path), str(path)) for path in paths}
+    return {path.stem: parse(Config, _read_template(path), str(path)) for path in paths}
 
 
-def final_recipe(model: str, runs: Path, template: str, epochs: int | None) -> Recipe:
-    """The long training's recipe: the run's where `model` names one, else the template's; at other epochs if given."""
+def _read_template(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
+    below = values.pop("template", None)
+    if below is not None:
+        values = _merge(_read_template(template_path(below)), values)
+    parse(Config, values, str(path))  # so that an error names the file it stands in
+    return values
+
+
+def final_recipe(
+    model: str, runs: Path, template: str | None, settings: Sequence[str], flags: Mapping[str, Any]
+) -> Recipe:
+    """The long training's recipe: the template's, or that of the run that `model` names, or the default template's.
+
+    `settings` (KEY=VALUE) and `flags` (None is 'not given') change single values. Raises UsageError for bad ones.
+    """
     from_run = runs / model.partition(":")[0] / "config.yaml"
-    config = load(from_run) if from_run.is_file() else resolve(template, None, {})
-    recipe = config.final.recipe
-    return recipe if epochs is None else recipe.model_copy(update={"epochs": epochs})
+    config = load(from_run) if template is None and from_run.is_file() else resolve(template, None, {})
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        try:
+            changes[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {setting}: the value is not valid YAML") from error
+        if not equals:
+            raise UsageError(f"--set {setting}: KEY=VALUE was expected, as in mixup=0.2")
+    return parse(Recipe, _merge(_merge(config.final.recipe.model_dump(), changes), flags), "options")
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

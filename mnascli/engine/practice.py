@@ -1,72 +1,27 @@
-"""Training, evaluating and exporting single models, as `mnas train`, `evaluate` and `export` do."""
+"""Evaluating and exporting single models, as `mnas evaluate` and `export` do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnascli import nets
 from mnascli.data import Dataset
 from mnascli.engine import config as configuration
 from mnascli.engine.bench import open_benches
 from mnascli.engine.candidate import DataRequest
-from mnascli.engine.executors import usable_cores
 from mnascli.engine.exporting import export
 from mnascli.engine.models import Model, find_model
 from mnascli.errors import UsageError
 from mnascli.runs import read_state
 from mnascli.space import Architecture
 from mnascli.tflite.interpreter import input_shape, predict
-from mnascli.training.checkpoint import About, load_checkpoint, save_checkpoint
-from mnascli.training.loop import train
+from mnascli.training.checkpoint import About, load_checkpoint
 from mnascli.training.recipe import Recipe
 from mnascli.training.scoring import Scores, evaluate, scores
 
 DEFAULT_DATA = "fashion-mnist-10k"
-
-
-def train_model(
-    text: str,
-    runs: Path,
-    *,
-    data: str | None,
-    recipe: Recipe,
-    seed: int,
-    threads: int | None,
-    folder: Path,
-    say: Callable[[str], None],
-    width: float | None = None,
-    size: int | None = None,
-) -> dict[str, Any]:
-    """Train a model from new weights, or go on where `folder` has a half-done training; its test accuracy.
-
-    Pictures are read at the network's input size; its channels and classes become those of the data.
-    """
-    model = find_model(text, runs)
-    architecture = model.architecture.on(width=width, size=size)
-    # The network's channels are those of its data: a zoo model's 3 do not say that the data has colours.
-    dataset = _data_of(model, data, architecture.size, None, recipe, to_train=True)
-    architecture = replace(architecture, channels=dataset.channels, classes=len(dataset.classes))
-    folder.mkdir(parents=True, exist_ok=True)
-    network = nets.build(architecture, seed)
-    trained = train(
-        network,
-        dataset,
-        recipe,
-        seed=seed,
-        threads=threads or len(usable_cores()),
-        folder=folder,
-        on_epoch=lambda epoch, accuracy: say(f"epoch {epoch}/{recipe.epochs}: validation accuracy {accuracy:.4f}"),
-    )
-    checkpoint = save_checkpoint(folder / "model.safetensors", network, dataset, recipe, accuracy=trained.accuracy)
-    return {
-        "architecture": str(architecture),
-        "checkpoint": str(checkpoint),
-        "validation": trained.accuracy,
-        **_json(evaluate(network, dataset.test, dataset)),
-    }
 
 
 def evaluate_model(text: str, runs: Path, data: str | None) -> dict[str, Any]:
@@ -106,7 +61,7 @@ def _evaluate_file(file: Path, dataset: Dataset) -> Scores:
 
 def _fitting_data(model: Model, data: str | None, architecture: Architecture, about: About) -> Dataset:
     """Data as the network was trained to see it: its size, channels and normalisation. Raises UsageError."""
-    dataset = _data_of(model, data, architecture.size, architecture.channels, about.recipe, to_train=False)
+    dataset = data_of(model, data, architecture.size, architecture.channels, about.recipe, to_train=False)
     if len(dataset.classes) != architecture.classes:
         raise UsageError(
             f"{model.name}: has {architecture.classes} classes, {dataset.name} has {len(dataset.classes)}: "
@@ -115,10 +70,10 @@ def _fitting_data(model: Model, data: str | None, architecture: Architecture, ab
     return replace(dataset, mean=about.mean, std=about.std)
 
 
-def _data_of(
+def data_of(
     model: Model, data: str | None, size: int, channels: int | None, recipe: Recipe, *, to_train: bool
 ) -> Dataset:
-    """The given data, else that of the model's run, else the bundled one."""
+    """The given data, else that of the model's run, else the bundled one; as `recipe` wants to see it."""
     config = configuration.load(model.run / "config.yaml") if model.run else None
     source = data or (config.data if config else DEFAULT_DATA)
     on_broken = config.on_broken_image if config else "skip"
