@@ -23,8 +23,7 @@ Report = Callable[[str], None]
 
 # Of each class, where there is no ready-made part.
 HELD_OUT = {"validation": 0.15, "test": 0.15, "selection": 0.1}
-# Images over all classes. 50,000 is what the paper holds out of ImageNet (section 5); more would not tell finalists apart
-# any better.
+# Images over all classes; the paper holds 50,000 out of ImageNet (section 5). More would tell networks apart no better.
 MOST = {"validation": 50_000, "test": 50_000, "selection": 10_000}
 REPAIR = ": repair or remove it, or have broken images skipped"
 THUMB = 32  # pixels; for mean and deviation

@@ -82,7 +82,7 @@ def test_lists() -> None:
     assert {entry["model"] for entry in answer("models", "list")["models"]} >= {"mnasnet-a1"}  # type: ignore[attr-defined]
     host = answer("devices", "list")["devices"][0]  # type: ignore[index]
     assert {"name", "kind", "serial", "state"} <= host.keys()
-    assert [entry["template"] for entry in answer("templates", "list")["templates"]] == ["mnasnet", "quick"]  # type: ignore[attr-defined]
+    assert [entry["template"] for entry in answer("templates", "list")["templates"]] == ["imagenet", "mnasnet", "quick"]  # type: ignore[attr-defined]
     assert answer("templates", "show", "quick")["config"]["trials"] == 30  # type: ignore[index]
 
 
