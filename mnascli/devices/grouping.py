@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from mnascli.devices import find_device, list_devices, open_device, profile_of
+from mnascli.devices import find_device, list_devices, open_device
 from mnascli.devices.device import DeviceInfo
-from mnascli.devices.pool import Pool
-from mnascli.devices.profiles import Profile, list_profiles
-from mnascli.errors import NoDeviceError, UsageError
+from mnascli.devices.pool import Member, Pool
+from mnascli.devices.profiles import Profile, list_profiles, load_profile
+from mnascli.errors import MnasError, NoDeviceError, UsageError
+
+Kind = tuple[str, str, str]  # of connection, model, profile
 
 
 def open_pools(names: Sequence[str], known: Mapping[str, str]) -> list[Pool]:
@@ -19,13 +21,16 @@ def open_pools(names: Sequence[str], known: Mapping[str, str]) -> list[Pool]:
     names and serials of an earlier time: they keep it, and of such a pool it is enough that one device is there.
     Raises NoDeviceError naming what there is, UsageError for a device named twice.
     """
-    kinds, missing = _kinds(names, known)
+    kinds, missing = _by_kind(names, known)
     pools: list[Pool] = []
     try:
-        for infos in kinds.values():
-            profile = profile_of(infos[0].serial)
-            name = _pool_name(infos, profile, known, {pool.name for pool in pools})
-            pools.append(Pool(name, profile, [open_device(info.serial, profile) for info in infos]))
+        for found in kinds.values():
+            profile = load_profile(found[0][1].profile)
+            infos = [info for _, info in found]
+            pool = Pool(_pool_name(infos, profile, known, {other.name for other in pools}), profile, [])
+            pools.append(pool)
+            for asked, info in found:
+                pool.members.append(Member(open_device(info.serial, profile), asked))
         if missing is not None and not {pool.name for pool in pools} >= set(known.values()):
             raise missing
     except BaseException:
@@ -35,11 +40,11 @@ def open_pools(names: Sequence[str], known: Mapping[str, str]) -> list[Pool]:
     return pools
 
 
-def _kinds(
+def _by_kind(
     names: Sequence[str], known: Mapping[str, str]
-) -> tuple[dict[tuple[str, str, str], list[DeviceInfo]], NoDeviceError | None]:
-    """The devices by kind, in the order named; and what was said of a known one that is not there."""
-    kinds: dict[tuple[str, str, str], list[DeviceInfo]] = {}
+) -> tuple[dict[Kind, list[tuple[str, DeviceInfo]]], NoDeviceError | None]:
+    """The devices of each kind, with the name each was asked for by; and what was said of a known one that is gone."""
+    kinds: dict[Kind, list[tuple[str, DeviceInfo]]] = {}
     missing: NoDeviceError | None = None
     for name in names:
         try:
@@ -50,10 +55,12 @@ def _kinds(
             missing = error
             continue
         for info in found:
-            like = kinds.setdefault((info.kind, info.model, profile_of(info.serial).name), [])
-            if info.serial in [other.serial for other in like]:
+            if not info.profile:
+                raise UsageError(f"no profile matches device '{info.name}': write one with 'mnas devices add'")
+            like = kinds.setdefault((info.kind, info.model, info.profile), [])
+            if info.serial in [other.serial for _, other in like]:
                 raise UsageError(f"device '{name}' is named twice: name each device once")
-            like.append(info)
+            like.append((name, info))
     return kinds, missing
 
 
@@ -61,7 +68,7 @@ def _find(name: str) -> list[DeviceInfo]:
     """The device of that name or serial, or all that can be used of the profile of that name."""
     try:
         return [find_device(name)]
-    except NoDeviceError:
+    except MnasError:
         if name not in list_profiles():
             raise
         found = [info for info in list_devices() if info.profile == name and info.state == "ready"]

@@ -62,6 +62,8 @@ class Member:
     """A device of a pool and what is remembered of it from batch to batch."""
 
     device: Device
+    asked: str = ""
+    """How the user named it."""
     normal_ms: float | None = None
     """What the reference model takes when nothing is wrong, None before the first batch."""
     references_ms: list[float] = field(default_factory=list)

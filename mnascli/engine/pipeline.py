@@ -93,7 +93,7 @@ def resume(path: Path, trials: int | None = None) -> Job:
     job = reopen(path, trials)
     try:
         devices = job.run.state.devices.values()
-        known = {name: one.device for one in devices for name in (one.name, one.serial)}
+        known = {name: one.device for one in devices for name in (one.asked, one.serial)}
         benches = open_benches(job.config.devices, LatencyStore(), known)
         job.run.append("run_resumed", trials=job.config.trials)
         return _job(job.run, job.config, job.dataset, job.space, benches)
@@ -317,8 +317,8 @@ def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list
         bench.tell = _teller(run, bench.name)
         profile = bench.pool.profile.name
         for member in bench.pool.members:
-            device = member.device
-            opened.append({"device": bench.name, "name": device.name, "serial": device.serial, "profile": profile})
+            values = {"name": member.device.name, "serial": member.device.serial, "asked": member.asked}
+            opened.append({"device": bench.name, "profile": profile, **values})
     if opened:
         run.append("devices_opened", devices=opened)
     executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)

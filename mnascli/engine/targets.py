@@ -24,7 +24,7 @@ def median_ms(result: Latency | ModelError, name: str) -> float:
 def targets_by_device(target_ms: float | dict[str, float], benches: Sequence[Bench]) -> dict[str, float]:
     """One target for each bench, by its name. Raises UsageError where the given names do not match.
 
-    A bench is meant by its name, its profile's, and the name or serial of any device in it.
+    A bench is meant by its name, its profile's, and any name of any device in it.
     """
     if not isinstance(target_ms, dict):
         return {bench.name: target_ms for bench in benches}
@@ -46,8 +46,8 @@ def targets_by_device(target_ms: float | dict[str, float], benches: Sequence[Ben
 
 
 def _other_names(bench: Bench) -> set[str]:
-    members = bench.pool.members
-    return {bench.pool.profile.name, *(one.device.name for one in members), *(one.device.serial for one in members)}
+    of_members = [{one.asked, one.device.name, one.device.serial} for one in bench.pool.members]
+    return {bench.pool.profile.name}.union(*of_members)
 
 
 def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -> tuple[float, Architecture]:

@@ -5,8 +5,8 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     run_started        (nothing; config.yaml and meta.json say the rest)
     run_resumed        trials (how many there are to be)
     phase              phase: target | search | finalists | compare | export | validate
-    devices_opened     devices: [{device, name, serial, profile}]; `device`, here and below, is the name that latencies
-                       stand under: that of one device, or of a pool of like ones
+    devices_opened     devices: [{device, profile, name, serial, asked (how the user named it)}]; `device` is, here and
+                       below, the name that latencies stand under: that of one device, or of a pool of like ones
     device_lost        device, serial, reason: it went away, and is waited for
     device_back        device, serial
     device_set_aside   device, serial, reason: it is not used any more
@@ -82,9 +82,10 @@ class DeviceState:
     """A device of the run; `device` is the name that its latencies stand under. `state`: ready, lost or set aside."""
 
     device: str
+    profile: str
     name: str
     serial: str
-    profile: str
+    asked: str
     state: str = "ready"
     reason: str = ""
 

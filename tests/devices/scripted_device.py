@@ -30,7 +30,7 @@ def write_model(folder: Path, name: str, ms: float) -> Path:
 class ScriptedDevice:
     """`slowdown(time_s, session number)` multiplies every model's milliseconds; numbers start with 0.
 
-    It is away in the session `lost_at`, and while `gone` says so.
+    It is away in the session `lost_at`, and while `gone` says so. With `ms_of` it takes real models too.
     """
 
     name = "scripted"
@@ -44,6 +44,7 @@ class ScriptedDevice:
         self.fingerprint = f"scripted/{serial}/build 1/benchmark_model 1"
         self.slowdown = slowdown
         self.gone: Callable[[], bool] = lambda: False
+        self.ms_of: Callable[[bytes], float] | None = None  # milliseconds of a real .tflite
         self.time_s = 0.0
         self.ran: list[str] = []
         self.slept_s: list[float] = []
@@ -74,7 +75,8 @@ class ScriptedDevice:
     def run(
         self, model: Path, *, warmups: int, warmup_min_s: float, runs: int, min_s: float, timeout_s: float
     ) -> Session:
-        text = read_model(model)[0][8:].decode("ascii", "replace")
+        content = read_model(model)[0]
+        text = f"real {self.ms_of(content)}" if self.ms_of else content[8:].decode("ascii", "replace")
         number = len(self.ran)
         self._check_cable()
         if self.lost_at == number:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from mnascli.runs import create_run, read_state
 
-PHONES = [{"device": "pixel-6", "name": f"pixel-6-{n}", "serial": f"S{n}", "profile": "pixel-6"} for n in (1, 2)]
+PHONES = [
+    {"device": "pixel-6", "name": f"pixel-6-{n}", "serial": f"S{n}", "asked": f"S{n}", "profile": "pixel-6"}
+    for n in (1, 2)
+]
 
 
 def test_a_pause_is_seen_until_it_ends(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""Which of the named devices are alike, and what their column is called."""
+
+from pathlib import Path
+
+import pytest
+from scripted_device import ScriptedDevice
+
+from mnascli import devices
+from mnascli.devices import grouping
+from mnascli.devices.device import DeviceInfo
+from mnascli.devices.pool import Pool
+from mnascli.errors import NoDeviceError, UsageError
+
+PROFILES = {
+    "pixel": "name: pixel\nmatch: {kind: adb, model: 'Pixel*'}\n",
+    "android": "name: android\nmatch: {kind: adb}\n",
+}
+
+
+def phone(serial: str, model: str, profile: str, state: str = "ready") -> DeviceInfo:
+    name = f"{model.lower().replace(' ', '-')}-{serial.lower()}"
+    return DeviceInfo(name=name, kind="adb", serial=serial, state=state, model=model, profile=profile)
+
+
+PIXELS = [phone("P1", "Pixel 6", "pixel"), phone("P2", "Pixel 6", "pixel"), phone("P3", "Pixel 8", "pixel")]
+OTHERS = [phone("X1", "One", "android"), phone("X2", "Two", "android"), phone("X3", "Two", "android")]
+
+
+class Attached:
+    """What is attached, and which was opened and closed."""
+
+    def __init__(self, infos: list[DeviceInfo]) -> None:
+        self.infos = infos
+        self.opened: list[ScriptedDevice] = []
+        self.fails: set[str] = set()
+
+    def find(self, name: str) -> DeviceInfo:
+        for info in self.infos:
+            if name in (info.name, info.serial):
+                return info
+        raise NoDeviceError(f"no device '{name}'")
+
+    def open(self, name: str, profile: object) -> ScriptedDevice:
+        if name in self.fails:
+            raise NoDeviceError(f"{name} cannot be used")
+        device = ScriptedDevice(serial=name)
+        device.name = self.find(name).name
+        self.opened.append(device)
+        return device
+
+
+@pytest.fixture
+def attached(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Attached:
+    folder = own_home / ".config" / "mnas" / "devices"
+    folder.mkdir(parents=True)
+    for name, text in PROFILES.items():
+        (folder / f"{name}.yaml").write_text(text)
+    attached = Attached([devices.find_device("host"), *PIXELS, *OTHERS])
+    monkeypatch.setattr(grouping, "find_device", attached.find)
+    monkeypatch.setattr(grouping, "list_devices", lambda: attached.infos)
+    monkeypatch.setattr(grouping, "open_device", attached.open)
+    return attached
+
+
+def serials(pools: list[Pool]) -> dict[str, list[str]]:
+    return {pool.name: [member.device.serial for member in pool.members] for pool in pools}
+
+
+def test_like_devices_form_a_pool_and_others_a_column_of_their_own(attached: Attached) -> None:
+    pools = grouping.open_pools(["P1", "host", "P2", "pixel-8-p3"], {})
+    assert serials(pools) == {"pixel": ["P1", "P2"], "host": ["host"], "pixel-8-p3": ["P3"]}
+    assert pools[0].profile.name == "pixel" and [one.asked for one in pools[0].members] == ["P1", "P2"]
+
+
+def test_a_profile_stands_for_all_that_fit_it(attached: Attached) -> None:
+    attached.infos.append(phone("P4", "Pixel 6", "pixel", state="unauthorized"))
+    assert serials(grouping.open_pools(["pixel"], {})) == {"pixel": ["P1", "P2"], "pixel-8-p3": ["P3"]}
+
+
+def test_two_models_of_one_profile_are_two_columns(attached: Attached) -> None:
+    attached.infos.append(phone("X4", "One", "android"))
+    assert serials(grouping.open_pools(["android"], {})) == {"android": ["X1", "X4"], "android-two": ["X2", "X3"]}
+
+
+def test_a_pool_keeps_its_name_when_a_twin_is_missing(attached: Attached) -> None:
+    known = {"P1": "pixel", "P2": "pixel"}
+    attached.infos.remove(PIXELS[1])
+    assert serials(grouping.open_pools(["P1", "P2"], known)) == {"pixel": ["P1"]}
+    with pytest.raises(NoDeviceError, match="no device 'P2'"):
+        grouping.open_pools(["P1", "P2"], {})
+    attached.infos.remove(PIXELS[0])
+    with pytest.raises(NoDeviceError, match="no device 'P2'"):
+        grouping.open_pools(["P1", "P2", "host"], {**known, "host": "host"})
+
+
+def test_what_cannot_be_is_said_and_leaves_nothing_open(attached: Attached) -> None:
+    with pytest.raises(UsageError, match="device 'pixel-6-p1' is named twice"):
+        grouping.open_pools(["P1", "pixel-6-p1"], {})
+    with pytest.raises(NoDeviceError, match="no device 'tablet'"):
+        grouping.open_pools(["tablet"], {})
+    attached.infos.append(phone("Q1", "Quaint", ""))
+    with pytest.raises(UsageError, match="no profile matches device 'quaint-q1'"):
+        grouping.open_pools(["Q1"], {})
+    attached.fails = {"P2"}
+    closed: list[str] = []
+    open_device = attached.open
+
+    def watched(name: str, profile: object) -> ScriptedDevice:
+        device = open_device(name, profile)
+        device.close = lambda: closed.append(name)  # type: ignore[method-assign]
+        return device
+
+    grouping.open_device = watched  # type: ignore[assignment]  (the fixture puts it back)
+    with pytest.raises(NoDeviceError, match="P2 cannot be used"):
+        grouping.open_pools(["host", "P1", "P2"], {})
+    assert closed == ["host", "P1"]
