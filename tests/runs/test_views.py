@@ -83,7 +83,7 @@ def test_the_queue_of_a_device() -> None:
 
 def test_a_device_event_that_is_not_known_is_kept_until_the_device_measures_again() -> None:
     view = overview(search(2))
-    view.apply(event("device_lost", 30.0, device="phone", reason="the cable"))
+    view.apply(event("device_napping", 30.0, device="phone", reason="at night"))
     assert view.devices["phone"].notice == view.notable[-1]
     for one in search(3)[-5:]:
         view.apply(one)
