@@ -16,6 +16,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file (default: RUN/report/report.html or .md).")
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Write the figures there too, as PNG and SVG.")
+    ] = None,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,7 +35,12 @@ def report(
     file = output or path / "report" / f"report.{format}"
     written = (page if format == "html" else text)(content)
     write_atomically(file, written.encode())
+    drawn = []
+    if figures is not None:
+        from mnascli.report.paper import write_figures
+
+        drawn = [str(one) for one in write_figures(content, figures)]
     if as_json:
-        print_json({"run": str(path), "file": str(file), "size_mb": len(written.encode()) / 1e6})
+        print_json({"run": str(path), "file": str(file), "size_mb": len(written.encode()) / 1e6, "figures": drawn})
     else:
-        print(file)
+        print("\n".join([str(file), *drawn]))

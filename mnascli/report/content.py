@@ -14,14 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mnascli.errors import MnasError
 from mnascli.report.words import ms
-from mnascli.runs import EventReader, RunError, RunState, Trial, read_meta
+from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta
 from mnascli.runs.summary import comparison, winner_of
 from mnascli.schema import read_yaml
-from mnascli.search import front
 from mnascli.search.ranking import Tau, kendall_tau
 
 FACTS = ("seed", "space_hash", "data_hash", "python", "platform")  # of meta.json
@@ -53,6 +52,14 @@ class Samples:
     about: dict[str, Any]
 
 
+class ProxyAndFull(NamedTuple):
+    """A trial's accuracy after the search's short training, and after the long one (mean over seeds)."""
+
+    trial: int
+    proxy: float
+    full: float
+
+
 @dataclass(frozen=True)
 class Failure:
     """Trials that failed alike."""
@@ -68,14 +75,19 @@ class Content:
     """A run, read. `problems` are what could not be read of it beside its log."""
 
     path: Path
-    state: RunState = field(default_factory=RunState)
+    view: Overview = field(default_factory=Overview)
     measurements: list[Measurement] = field(default_factory=list)
+    troubles: list[Event] = field(default_factory=list)  # devices that were lost, set aside, waited for
     target_why: str = ""
     resumed: int = 0
     meta: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     config_text: str = ""
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> RunState:
+        return self.view.state
 
     @property
     def name(self) -> str:
@@ -101,29 +113,33 @@ class Content:
 
     def front(self, device: str) -> list[Trial]:
         """The finished trials that no other beats in both accuracy and latency on a device, the fastest first."""
-        points: dict[tuple[float, float], Trial] = {}
-        for trial in self.state.done():
-            if trial.accuracy is not None and device in trial.latency_ms:
-                points.setdefault((trial.latency_ms[device], trial.accuracy), trial)
-        return [points[point] for point in front(points)]
+        return [self.state.trials[point.trial] for point in self.view.fronts.get(device, [])]
 
     def compared(self) -> list[dict[str, Any]]:
         """The winner and the networks beside it, the most accurate first."""
         return sorted(comparison(self.state), key=lambda row: -(row["test_mean"] or 0.0))
 
-    def proxy_and_full(self) -> list[tuple[Trial, float]]:
-        """Trials with the validation accuracy of their long training, averaged over seeds."""
+    def proxy_and_full(self) -> list[ProxyAndFull]:
+        """Trials that had a short and a long training: those of `mnas runs validate`, else the finalists."""
+        if self.state.validation is not None:
+            return [
+                ProxyAndFull(one["trial"], one["proxy"], one["full"]) for one in self.state.validation["candidates"]
+            ]
         found: dict[int, list[float]] = {}
         for run in self.state.long_runs.values():
             if run.get("trial") is not None:
                 found.setdefault(run["trial"], []).append(run["validation"])
-        trials = ((self.state.trials[number], values) for number, values in sorted(found.items()))
-        return [(trial, sum(values) / len(values)) for trial, values in trials if trial.accuracy is not None]
+        shorts = {number: self.state.trials[number].accuracy for number in sorted(found)}
+        return [
+            ProxyAndFull(number, short, statistics.fmean(found[number]))
+            for number, short in shorts.items()
+            if short is not None
+        ]
 
     def proxy_tau(self) -> Tau | None:
-        """How alike the short and the long training order the trials that had both; None for fewer than two."""
+        """How alike the short and the long training order the trials that had both; None where that cannot be told."""
         pairs = self.proxy_and_full()
-        tau = kendall_tau([trial.accuracy or 0.0 for trial, _ in pairs], [full for _, full in pairs])
+        tau = kendall_tau([pair.proxy for pair in pairs], [pair.full for pair in pairs])
         return None if math.isnan(tau.tau) else tau
 
     def failures(self) -> list[Failure]:
@@ -217,12 +233,14 @@ def gather(path: Path) -> Content:
     reader = EventReader(path / "events.jsonl")
     try:
         for event in reader.read():
-            content.state.apply(event)
+            content.view.apply(event)
             match event["event"]:
                 case "measured":
                     content.measurements.append(_measurement(event))
                 case "target_set":
                     content.target_why = str(event.get("why", ""))
+                case "device_lost" | "device_set_aside" | "measuring_paused":
+                    content.troubles.append(event)
                 case "run_resumed":
                     content.resumed += 1
     except (KeyError, TypeError, ValueError, AttributeError) as error:

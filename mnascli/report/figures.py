@@ -13,11 +13,11 @@ from typing import Any
 
 from mnascli.report.content import Content
 from mnascli.runs import Trial
+from mnascli.runs.views import MEAN_OVER
 
 # Okabe and Ito's colours: told apart also by those who do not see all of them, and each trace has a symbol of its own.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8A8F98"
 DEVICE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
-MEAN_OVER = 20  # trials
 MOST_SAMPLES = 300  # of a network's raw samples that the figure of distributions carries
 
 Figure = dict[str, Any]
@@ -29,6 +29,7 @@ def figures(content: Content) -> dict[str, Figure]:
     for index, device in enumerate(content.devices):
         found[f"plane-{index}"] = plane(content, device)
     found["rewards"] = rewards(content)
+    found["entropy"] = entropy(content)
     found["distributions"] = distributions(content)
     found["drift"] = drift(content)
     found["proxy"] = proxy(content)
@@ -42,7 +43,8 @@ def plane(content: Content, device: str) -> Figure | None:
     if not trials:
         return None
     front = content.front(device)
-    beaten = [trial for trial in trials if trial not in front] if len(trials) < 200 else trials
+    numbers = {trial.trial for trial in front}
+    beaten = [trial for trial in trials if trial.trial not in numbers]
     data = [
         _of_trials(beaten, device, "trials", {"color": GREY, "size": 7, "opacity": 0.65}),
         _of_trials(front, device, "Pareto front", {"color": BLUE, "size": 9}, line=True),
@@ -61,29 +63,41 @@ def plane(content: Content, device: str) -> Figure | None:
 
 
 def rewards(content: Content) -> Figure | None:
-    """Reward of each trial in the order asked, its moving mean, and the trials that failed."""
-    trials = [trial for trial in content.state.done() if trial.reward is not None]
-    if not trials:
+    """Rewards and their moving mean, in the order in which the results came."""
+    if not content.view.rewards:
         return None
-    numbers = [trial.trial for trial in trials]
-    values = [trial.reward or 0.0 for trial in trials]
-    means = [statistics.fmean(values[max(0, n - MEAN_OVER + 1) : n + 1]) for n in range(len(values))]
-    marker = {"color": GREY, "size": 6, "opacity": 0.65}
+    trials, values = zip(*content.view.rewards, strict=True)
+    order = list(range(1, len(trials) + 1))
     data: list[Figure] = [
-        {"name": "reward", "mode": "markers", "x": numbers, "y": _rounded(values), "customdata": numbers}
-        | {"marker": marker},
-        {"name": f"mean of {MEAN_OVER} trials", "mode": "lines", "x": numbers, "y": _rounded(means)}
-        | {"line": {"color": BLUE, "width": 2.5}, "hoverinfo": "skip"},
+        {
+            "name": "reward",
+            "mode": "markers",
+            "x": order,
+            "y": _rounded(values),
+            "customdata": trials,
+            "marker": {"color": GREY, "size": 6, "opacity": 0.65},
+        },
+        {
+            "name": f"mean of {MEAN_OVER} trials",
+            "mode": "lines",
+            "x": order,
+            "y": _rounded(content.view.means),
+            "line": {"color": BLUE, "width": 2.5},
+            "hoverinfo": "skip",
+        },
     ]
-    failed = [trial.trial for trial in content.state.failed()]
-    if failed:
-        marker = {"color": RED, "symbol": "x-thin-open", "size": 8}
-        low = min(values)
-        data.append(
-            {"name": "failed", "mode": "markers", "x": failed, "y": [round(low, 5)] * len(failed), "customdata": failed}
-            | {"marker": marker}
-        )
-    return {"data": data, "layout": _layout("trial", "reward")}
+    return {"data": data, "layout": _layout("results, in the order they came", "reward")}
+
+
+def entropy(content: Content) -> Figure | None:
+    """How open the searcher's decisions still were at each step; None for one that learns no probabilities."""
+    if not content.view.entropies:
+        return None
+    steps, values = zip(*content.view.entropies, strict=True)
+    trace = {"mode": "lines", "x": steps, "y": _rounded(values), "line": {"color": BLUE, "width": 2.5}}
+    layout = _layout("step of the search", "entropy of the decisions") | {"height": 260}
+    layout["yaxis"]["range"] = [0, 1.02]
+    return {"data": [trace], "layout": layout}
 
 
 def distributions(content: Content) -> Figure | None:
@@ -130,12 +144,12 @@ def proxy(content: Content) -> Figure | None:
     pairs = content.proxy_and_full()
     if not pairs:
         return None
-    numbers = [trial.trial for trial, _ in pairs]
+    numbers = [pair.trial for pair in pairs]
     trace = {
         "name": "trials trained in full",
         "mode": "markers+text",
-        "x": _rounded(trial.accuracy or 0.0 for trial, _ in pairs),
-        "y": _rounded(full for _, full in pairs),
+        "x": _rounded(pair.proxy for pair in pairs),
+        "y": _rounded(pair.full for pair in pairs),
         "text": [str(number) for number in numbers],
         "textposition": "top center",
         "customdata": numbers,
@@ -188,7 +202,7 @@ def _layout(x: str, y: str) -> Figure:
 
 def _line_at(x: float, text: str) -> Figure:
     shape = {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
-    label = {"x": x, "y": 1, "yref": "paper", "text": text, "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
+    label = {"x": x, "y": 0.04, "yref": "paper", "text": text, "showarrow": False, "xanchor": "left"}
     return {"shapes": [shape | {"line": {"color": RED, "width": 1.5, "dash": "dash"}}], "annotations": [label]}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def _values(content: Content) -> dict[str, Any]:
         "pairs": content.proxy_and_full(),
         "failures": content.failures(),
         "took": None if state.began is None or state.last_time is None else state.last_time - state.began,
-        "began": "-" if state.began is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state.began)),
+        "began": words.clock(state.began),
     }
 
 
@@ -124,7 +123,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("share", "points", "ms", "duration", "numbers")
+    names = ("share", "points", "ms", "duration", "numbers", "clock")
     environment.filters |= {name: getattr(words, name) for name in names} | {"cell": _markdown_cell}
     return environment
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 
 def share(value: float | None) -> str:
     """A fraction as a percentage."""
@@ -24,6 +26,11 @@ def duration(seconds: float | None) -> str:
         return "-"
     minutes, hours = seconds / 60, seconds / 3600
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+def clock(seconds: float | None) -> str:
+    """A time of the log, in UTC: a report is read elsewhere."""
+    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
 def numbers(values: tuple[int, ...], most: int = 12) -> str:
