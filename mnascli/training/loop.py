@@ -159,7 +159,8 @@ def train(
             loss_of_epoch = group.mean(loss_sum).item() / batches.per_epoch
             loss_sum.zero_()
             told = (progress.step, 0.0)
-            if epoch + 1 > recipe.warmup_epochs and loss_of_epoch > DIVERGED * math.log(len(dataset.classes)):
+            # Not after the first epoch, which may begin with a jump.
+            if epoch > recipe.warmup_epochs and loss_of_epoch > DIVERGED * math.log(len(dataset.classes)):
                 raise TrainingError(f"the training diverged: loss {loss_of_epoch:.3g} in epoch {epoch + 1}{ADVICE}")
             group.share([*network.buffers(), *(average.averages.values() if average is not None else ())])
             with average.applied() if average is not None else nullcontext():

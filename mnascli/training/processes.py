@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 PATIENCE = timedelta(hours=2)  # the first process may be preparing a large data set while the others wait
 
@@ -101,9 +100,24 @@ class JoinedBatchNorm(nn.BatchNorm2d):
         return scaled.to(x.dtype)
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; gradients go through it, since what each process puts in counts for all losses."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 def _sum(value: Tensor) -> Tensor:
-    """Over all processes; gradients go through it."""
-    return all_reduce(value)  # type: ignore[no-untyped-call, no-any-return]
+    return _Sum.apply(value)  # type: ignore[no-untyped-call, no-any-return]
 
 
 @contextmanager

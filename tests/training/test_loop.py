@@ -224,7 +224,7 @@ def test_half_precision_learns_and_resumes(tmp_path):
 
 def test_a_loss_far_above_a_guess_is_told(monkeypatch):
     monkeypatch.setattr("mnascli.training.loop.DIVERGED", 0.01)
-    with pytest.raises(TrainingError, match=r"diverged: loss .* in epoch 1: lower learning_rate"):
+    with pytest.raises(TrainingError, match=r"diverged: loss .* in epoch 2: lower learning_rate"):
         fit(FULL)
 
 
