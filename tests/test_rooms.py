@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "training": {"space", "nets", "data"},
     "engine": {"space", "nets", "data", "tflite", "devices", "search", "training", "runs"},
     "report": {"space", "search", "runs"},
-    "cli": {"space", "devices", "engine", "runs", "report"},
+    "tui": {"space", "runs"},
+    "cli": {"space", "devices", "engine", "runs", "report", "tui"},
 }
 FORBIDDEN = {"space": {"torch", "numpy"}, "devices": {"torch"}, "runs": {"torch", "numpy", "pydantic", "yaml"}}
 

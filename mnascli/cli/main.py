@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mnascli import __version__
-from mnascli.cli import benchmark, devices, evaluate, export, models, report, runs, search, templates, train
+from mnascli.cli import benchmark, devices, evaluate, export, models, monitor, report, runs, search, templates, train
 from mnascli.cli.output import say
 from mnascli.errors import MnasError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 no device, 4 target missed, 130 interrupted.",
 )
 app.command("search")(search.search)
+app.command("monitor")(monitor.monitor)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)

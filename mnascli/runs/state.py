@@ -43,6 +43,7 @@ from mnascli.runs.log import Event
 # fmt: off
 KNOWN = frozenset((
     "run_started", "run_resumed", "run_stopped", "run_finished", "phase", "reference_measured", "target_set",
+    "devices_opened", "device_lost", "device_back", "device_set_aside", "measuring_paused", "measuring_resumed",
     "warned", "asked", "learned", "started", "measured", "trained", "done", "hopeless", "failed", "long_trained",
     "validated", "compared", "exported",
 ))

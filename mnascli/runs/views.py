@@ -34,13 +34,17 @@ class Point(NamedTuple):
 
 @dataclass
 class DeviceView:
-    """What the log tells of one device. `notice` is the last event of a kind that only newer versions or few runs have
-    (lost, paused, ...), None once a measurement came in after it."""
+    """What the log tells of a device, or of a pool of like ones, beside `RunState.devices`.
+
+    `by_serial` counts the measurements of each. `notice` is the last event about it of a kind that is not known
+    (a newer mnas wrote it), None once a measurement came in after it.
+    """
 
     name: str
     measured: int = 0
     unstable: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    by_serial: Counter[str] = field(default_factory=Counter)
     last_trial: int | None = None
     last_time: float | None = None
     notice: Event | None = None
@@ -69,6 +73,7 @@ class Overview:
 
     state: RunState = field(default_factory=RunState)
     done: int = 0
+    hopeless: int = 0
     failed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     best: Trial | None = None
@@ -86,8 +91,8 @@ class Overview:
 
     @property
     def finished(self) -> int:
-        """Trials done or failed."""
-        return self.done + self.failed
+        """Trials done, hopeless or failed."""
+        return self.done + self.hopeless + self.failed
 
     def apply(self, event: Event) -> None:
         """Fold the next event in. Raises KeyError, TypeError or ValueError for one that does not fit the others."""
@@ -99,6 +104,9 @@ class Overview:
             self._measured(event)
         elif kind == "done":
             self._done(self.state.trials[event["trial"]])
+            self._ends.append(event["time"])
+        elif kind == "hopeless":
+            self.hopeless += 1
             self._ends.append(event["time"])
         elif kind == "learned":
             self.probabilities = event["probabilities"]
@@ -137,6 +145,7 @@ class Overview:
         view.measured += 1
         view.unstable += event["verdict"] != "stable"
         view.latencies_ms.append(event["latency_ms"])
+        view.by_serial[event.get("serial", "")] += 1
         view.last_trial, view.last_time, view.notice = event["trial"], event["time"], None
 
     def _done(self, trial: Trial) -> None:
@@ -160,14 +169,15 @@ class Overview:
                 self.failed += 1
                 self.failures[f"{event['stage']}: {event['kind']}"] += 1
                 self._ends.append(event["time"])
+            case "devices_opened":
+                for one in event["devices"]:
+                    self._device(one["device"])
             case "target_set":
                 for device in event["target_ms"]:
                     self._device(device)
                 self.best = self.state.best()
-            case (
-                "phase" | "run_resumed"
-            ):  # time that passed in between, or another kind of work, says nothing of the rate
-                self._ends.clear()
+            case "phase" | "run_resumed":
+                self._ends.clear()  # the rate of other work, or the time in between, says nothing
                 self.trials_wanted = event.get("trials", self.trials_wanted)
             case "long_trained":
                 self._ends.append(event["time"])

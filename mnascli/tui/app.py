@@ -1,0 +1,55 @@
+"""The application: a run's screen, or first the runs to choose from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.app import App
+from textual.binding import Binding
+
+from mnascli.tui.chooser import RunChooser
+from mnascli.tui.help_screen import HelpScreen
+from mnascli.tui.run_screen import RunScreen
+from mnascli.tui.source import RunSource
+
+DARK, LIGHT = "textual-dark", "textual-light"
+
+
+class MonitorApp(App[None]):
+    """Shows `run`, or offers the runs below `root`."""
+
+    TITLE = "mnas monitor"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (150, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall"), (44, "-high")]
+    BINDINGS = [
+        Binding("question_mark,f1", "help", "Help"),
+        Binding("t", "theme", "Light/dark", show=False),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(self, run: Path | None, root: Path) -> None:
+        super().__init__()
+        self._run_path = run
+        self._root = root
+
+    def on_mount(self) -> None:
+        if self._run_path is None:
+            self.choose_run()
+        else:
+            self.push_screen(RunScreen(RunSource(self._run_path)))
+
+    def choose_run(self) -> None:
+        """Offer the runs, and show the one that is chosen in place of the one before."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.push_screen(RunChooser(self._root), self._open)
+
+    def _open(self, path: Path | None) -> None:
+        if path is not None:
+            self.push_screen(RunScreen(RunSource(path)))
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+    def action_theme(self) -> None:
+        self.theme = LIGHT if self.theme == DARK else DARK

@@ -1,0 +1,49 @@
+"""What the searcher has learned: how likely it draws each choice of each decision, and how open all of them are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from mnascli.runs import Overview
+from mnascli.tui import words
+from mnascli.tui.panel import Panel
+from mnascli.tui.source import RunSource
+
+BAR = 6  # cells of a probability's bar
+
+
+class LearnedPanel(Panel):
+    DEFAULT_CSS = "LearnedPanel VerticalScroll { padding: 0 1; } LearnedPanel Static { height: auto; }"
+
+    def compose(self) -> ComposeResult:
+        yield VerticalScroll(Static(markup=False))
+
+    def draw(self, source: RunSource) -> None:
+        self.query_one(Static).update(describe(source.overview, max(20, self.size.width - 4)))
+
+
+def describe(view: Overview, width: int) -> Text:
+    if not view.probabilities:
+        return Text("nothing is known: this searcher draws evenly, or has not learned yet")
+    step, openness = view.entropies[-1]
+    history = words.sparkline([value for _, value in view.entropies], max(5, width - 50))
+    lines = [Text(f"entropy {openness:.3f} at step {step} (1: all alike, 0: all settled)  {history}", style="bold")]
+    by_block: dict[str, list[tuple[str, dict[str, float]]]] = defaultdict(list)
+    for tag, choices in view.probabilities.items():
+        block, _, decision = tag.partition(".")
+        by_block[block].append((decision or block, choices))
+    for block, decisions in by_block.items():
+        lines.append(Text(block, style="bold underline"))
+        for decision, choices in decisions:
+            line = Text(f"  {decision:<9}")
+            likeliest = max(choices, key=lambda choice: choices[choice])
+            for choice, p in choices.items():
+                cell = f" {choice} {words.bar(p, BAR)} {p:3.0%} "
+                line.append(cell, style="bold" if choice == likeliest and len(choices) > 1 else "dim")
+            lines.append(line)
+    return Text("\n").join(lines)

@@ -1,0 +1,106 @@
+"""The accuracy-latency plane of one device: trials, the Pareto front, the target, the reference models."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from string import ascii_uppercase
+from typing import NamedTuple
+
+import numpy as np
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from mnascli.runs import Point, RunState
+from mnascli.tui import words
+from mnascli.tui.messages import TrialChosen
+from mnascli.tui.panel import Panel
+from mnascli.tui.plot import Array, Plot, nearest
+from mnascli.tui.source import RunSource
+
+
+class Reference(NamedTuple):
+    """A model that the run is compared with; `accuracy` is None for one whose latency alone is known."""
+
+    model: str
+    latency_ms: float
+    accuracy: float | None
+
+
+class Plane(Panel):
+    DEFAULT_CSS = "Plane { layout: vertical; } Plane Static { height: auto; max-height: 3; padding: 0 1; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device_index = 0
+        self._trials: list[int] = []
+        self._x: Array = np.empty(0)
+        self._y: Array = np.empty(0)
+
+    def compose(self) -> ComposeResult:
+        yield Plot()
+        yield Static()
+
+    def next_device(self) -> None:
+        self.device_index += 1
+
+    def key(self, source: RunSource) -> tuple[int, ...]:
+        return (*super().key(source), self.device_index)
+
+    def draw(self, source: RunSource) -> None:
+        view = source.overview
+        plot, caption = self.query_one(Plot), self.query_one(Static)
+        if not view.devices:
+            caption.update("no latency was measured yet")
+            return
+        device = list(view.devices)[self.device_index % len(view.devices)]
+        points = view.points.get(device, [])
+        self._take(points)
+        plot.clear()
+        plot.cloud(self._x, self._y, "grey62")
+        front = view.fronts.get(device, [])
+        legend = Text.assemble(("∙", "grey62"), " trial  ", ("◆", "bold green"), " front  ")
+        plot.marks([one.latency_ms for one in front], [one.accuracy for one in front], "◆", "bold green")
+        target_ms = view.state.targets_ms.get(device)
+        if target_ms is not None:
+            plot.add_v_line(target_ms, line_style="red")
+            legend.append("│", "red").append(f" target {words.milliseconds(target_ms)}  ")
+        lowest = float(self._y.min()) if len(self._y) else 0.0
+        for letter, one in zip(ascii_uppercase, references(view.state, device), strict=False):
+            y = lowest if one.accuracy is None else one.accuracy
+            plot.marks([one.latency_ms], [y], letter, "bold yellow")
+            accuracy = "latency alone" if one.accuracy is None else f"{one.accuracy:.3f} on test, trained in full"
+            said = f" {one.model} ({accuracy})  " if self.size.width > 60 else f" {one.model}  "
+            legend.append(letter, "bold yellow").append(said)
+        many = f" (device {self.device_index % len(view.devices) + 1} of {len(view.devices)}: v)"
+        axes = f"accuracy ↑ ms → {device}{many if len(view.devices) > 1 else ''}   "
+        caption.update(Text(axes, style="bold") + legend)
+
+    def _take(self, points: Sequence[Point]) -> None:
+        array = np.array(points, dtype=np.float64).reshape(-1, 3)
+        self._x, self._y = array[:, 0], array[:, 1]
+        self._trials = [point[2] for point in points]
+
+    @on(Plot.Picked)
+    def _open(self, event: Plot.Picked) -> None:
+        index = nearest(event, self._x, self._y)
+        if index is not None:
+            self.post_message(TrialChosen(self._trials[index]))
+
+
+def references(state: RunState, device: str) -> list[Reference]:
+    """The reference models with a latency on this device; accuracies are means over seeds, after training in full."""
+    found = {}
+    for model, values in state.references.items():
+        if device in values["latency_ms"]:
+            found[model] = Reference(model, values["latency_ms"][device], None)
+    for model, values in state.compared.items():
+        if values["trial"] is not None:  # the run's own winner, which stands there as a trial
+            continue
+        tests = [run["test"] for (name, _), run in state.long_runs.items() if name == model]
+        if device in values["latency_ms"]:
+            accuracy = statistics.fmean(tests) if tests else None
+            found[model] = Reference(model, values["latency_ms"][device], accuracy)
+    return list(found.values())

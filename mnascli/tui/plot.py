@@ -1,0 +1,81 @@
+"""A plot of up to hundreds of thousands of points: as many are drawn as the terminal can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from textual import on
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+from textual_hires_canvas import Canvas, HiResMode
+from textual_plot import PlotWidget
+
+Array = NDArray[np.float64]
+DOTS = (2, 4)  # dots of a cell in braille: across, down
+
+
+class Plot(PlotWidget):
+    """textual-plot's widget with tight margins, which says where it was clicked and thins out what it draws."""
+
+    class Picked(Message):
+        """The plot was clicked at (x, y) in its own coordinates; `cell_x` and `cell_y` are how much a cell covers."""
+
+        def __init__(self, plot: Plot, x: float, y: float, cell_x: float, cell_y: float) -> None:
+            super().__init__()
+            self.plot = plot
+            self.x, self.y, self.cell_x, self.cell_y = x, y, cell_x, cell_y
+
+    DEFAULT_CSS = "Plot { height: 1fr; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.set_reactive(Plot.margin_top, 0)
+        self.set_reactive(Plot.margin_bottom, 1)
+        self.set_reactive(Plot.margin_left, 7)
+
+    def cloud(self, x: Array, y: Array, style: str) -> None:
+        """Draw points as dots; of those that fall onto one dot, one."""
+        self.scatter(*thinned(x, y, self.size), hires_mode=HiResMode.BRAILLE, marker_style=style)
+
+    def line(self, x: Sequence[float] | Array, y: Sequence[float] | Array, style: str) -> None:
+        self.plot(x, y, hires_mode=HiResMode.BRAILLE, line_style=style)
+
+    def marks(self, x: Sequence[float], y: Sequence[float], marker: str, style: str) -> None:
+        self.scatter(x, y, marker=marker, marker_style=style)
+
+    @on(Click)
+    def _pick(self, event: Click) -> None:
+        canvas = self.query_one("#plot", Canvas)
+        cell = event.screen_offset - canvas.region.offset
+        x, y = self.get_coordinate_from_pixel(cell.x, cell.y)
+        next_x, next_y = self.get_coordinate_from_pixel(cell.x + 1, cell.y + 1)
+        self.post_message(self.Picked(self, x, y, abs(next_x - x) or 1.0, abs(next_y - y) or 1.0))
+
+
+def thinned(x: Array, y: Array, size: Size) -> tuple[Array, Array]:
+    """The points, of each dot of a widget of that size the first."""
+    across, down = max(1, size.width) * DOTS[0], max(1, size.height) * DOTS[1]
+    if len(x) <= 64:
+        return x, y
+    column = _dots(x, across)
+    row = _dots(y, down)
+    _, first = np.unique(column * down + row, return_index=True)
+    return x[first], y[first]
+
+
+def _dots(values: Array, count: int) -> Array:
+    low, high = float(values.min()), float(values.max())
+    return np.rint((values - low) / ((high - low) or 1.0) * (count - 1))
+
+
+def nearest(picked: Plot.Picked, x: Array, y: Array, reach: float = 3.0) -> int | None:
+    """The index of the point nearest to where a plot was clicked, None where none is within `reach` cells."""
+    if not len(x):
+        return None
+    distance: Any = ((x - picked.x) / picked.cell_x) ** 2 + ((y - picked.y) / picked.cell_y) ** 2
+    index = int(distance.argmin())
+    return index if distance[index] <= reach**2 else None

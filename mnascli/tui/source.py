@@ -1,0 +1,119 @@
+"""One run as the monitor sees it: its log, followed as it grows, with its configuration and who writes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mnascli.runs import Event, EventReader, Overview, Plan, RunError
+
+LOG = "events.jsonl"
+CHECK_EVERY = 64  # events between two looks at the clock
+
+
+class RunSource:
+    """Follows a run. `poll` takes in what is new; everything else is to be read between two polls.
+
+    `problem` is a line that says why the log cannot be followed any further: what came before it still stands.
+    `version` grows with whatever `poll` took in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.reload()
+
+    def reload(self) -> None:
+        """Begin again at the start of the log."""
+        self.overview = Overview()
+        self.problem = ""
+        self.version = 0
+        self.plan, self.config = _read_config(self.path / "config.yaml")
+        self._reader = EventReader(self.path / LOG)
+        self._events: Iterator[Event] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def poll(self, budget_s: float) -> bool:
+        """Take new events in for at most about `budget_s` seconds; whether there were any."""
+        if self.problem:
+            return False
+        before, deadline = self._reader.line, time.perf_counter() + budget_s
+        try:
+            if self._was_cut():
+                self.reload()
+            if self._events is None:
+                self._events = self._reader.read()
+            for count, event in enumerate(self._events):
+                self.overview.apply(event)
+                if count % CHECK_EVERY == CHECK_EVERY - 1 and time.perf_counter() > deadline:
+                    break
+            else:
+                self._events = None
+        except RunError as error:
+            self.problem = str(error)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self.problem = (
+                f"{self.path / LOG}: line {self._reader.line} does not fit what stands before it ({error!r}); "
+                "what came before it is shown"
+            )
+        changed = self._reader.line != before or bool(self.problem)
+        self.version += changed
+        return changed
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether there is more in the log than the last poll had time for."""
+        return self._events is not None and not self.problem
+
+    @property
+    def share_read(self) -> float:
+        """How much of the log was read, from 0 to 1."""
+        size = self._size()
+        return min(1.0, self._reader.offset / size) if size else 1.0
+
+    def is_written(self) -> bool | None:
+        """Whether a process is writing the run; None where that cannot be told (another machine's).
+
+        Only looks: taking the lock, be it for a moment, could keep a search from starting.
+        """
+        try:
+            holder = re.fullmatch(r"process (\d+) on (\S+)", (self.path / "LOCK").read_text().strip())
+        except OSError:
+            return False
+        if holder is None:
+            return False
+        if holder[2] != os.uname().nodename:
+            return None
+        try:
+            os.kill(int(holder[1]), 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return not self.overview.state.is_finished
+
+    def _was_cut(self) -> bool:
+        return self._events is None and 0 < self._size() < self._reader.offset
+
+    def _size(self) -> int:
+        try:
+            return (self.path / LOG).stat().st_size
+        except OSError:
+            return 0
+
+
+def _read_config(file: Path) -> tuple[Plan | None, dict[str, Any]]:
+    """The plan in a run's configuration, and the configuration; nothing of it where it cannot be read."""
+    try:
+        config = yaml.safe_load(file.read_text())
+        return Plan.of(config), config
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        return None, {}

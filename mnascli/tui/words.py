@@ -1,0 +1,67 @@
+"""Numbers and states in words and signs, so that colour is never needed to understand them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+SIGNS = {"asked": "·", "running": "▶", "done": "✓", "hopeless": "∅", "failed": "✗"}
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def state(name: str) -> str:
+    """A trial's state, with its sign."""
+    return f"{SIGNS.get(name, '?')} {name}"
+
+
+def duration(seconds: float | None) -> str:
+    """'45 s', '12 min', '3 h 05 min', '2 d 4 h'; a dash for None."""
+    if seconds is None:
+        return "-"
+    seconds = max(0.0, seconds)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """With the digits that a measurement has: '0.0315 ms', '7.52 ms', '75.1 ms'."""
+    if value is None:
+        return "-"
+    digits = 4 if value < 0.1 else 3 if value < 1 else 2 if value < 20 else 1
+    return f"{value:.{digits}f} ms"
+
+
+def rate(per_hour: float | None) -> str:
+    """'12 an hour', or by the minute where that is easier to grasp."""
+    if per_hour is None:
+        return "-"
+    return f"{per_hour / 60:.1f}/min" if per_hour >= 300 else f"{per_hour:.1f}/h"
+
+
+def clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of `width` cells, filled to `share` (0 to 1)."""
+    filled = round(min(1.0, max(0.0, share)) * width)
+    return "█" * filled + "░" * (width - filled)
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The last `width` values as a row of blocks, from the lowest of them to the highest."""
+    shown = list(values)[-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    span = high - low
+    return "".join(SPARKS[int((value - low) / span * 7.999)] if span else SPARKS[3] for value in shown)
