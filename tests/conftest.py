@@ -1,12 +1,18 @@
 """Every test has a home of its own: nothing of the user's is read or written, no adb server of the user's is asked."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from stand_in_phone import AdbServer, StandInPhone
 
 # The same examples every time, however slow the machine is today.
 settings.register_profile("mnas", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -31,3 +37,30 @@ def denormal_numbers() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session")
+def running_adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
+    from stand_in_phone import AdbServer
+
+    with AdbServer(tmp_path_factory.mktemp("adb")) as server:
+        yield server
+
+
+@pytest.fixture
+def adb_server(running_adb_server: AdbServer, monkeypatch: pytest.MonkeyPatch) -> AdbServer:
+    """A real adb server, which adbutils and mnas use in this test."""
+    for name, value in running_adb_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return running_adb_server
+
+
+@pytest.fixture
+def phone(adb_server: AdbServer, tmp_path: Path) -> Iterator[StandInPhone]:
+    """A stand-in phone that is attached to the adb server, without benchmark_model."""
+    from stand_in_phone import StandInPhone
+
+    phone = StandInPhone(tmp_path / "phone")
+    adb_server.attach(phone)
+    yield phone
+    adb_server.detach(phone)

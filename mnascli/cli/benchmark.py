@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mnascli.cli.models import ClassesOption, SizeOption, WidthOption
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say_news
 
 
 def benchmark(
@@ -24,7 +24,7 @@ def benchmark(
     """Measure models in one go on a device. Example: mnas benchmark mnasnet-a1 mobilenet-v2 --device host"""
     from mnascli.engine.benchmarking import benchmark as run_benchmark
 
-    results = run_benchmark(models, device or ["host"], runs, width=width, size=size, classes=classes)
+    results = run_benchmark(models, device or ["host"], runs, width=width, size=size, classes=classes, tell=say_news)
     if as_json:
         print_json({"results": results})
         return

@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from mnascli.devices.pool import News
 
 SCHEMA = 1
 
@@ -24,6 +27,11 @@ RUNS = Path("runs")
 def say(message: str) -> None:
     """A line for the user that is no result."""
     print(message, file=sys.stderr, flush=True)
+
+
+def say_news(news: News) -> None:
+    """What became of a device, while a command goes on."""
+    say(" ".join(part for part in (news.serial, news.kind.replace("_", " "), news.reason) if part))
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mnascli.errors import NoDeviceError, UsageError
 
@@ -19,16 +20,18 @@ def list_devices() -> list[DeviceInfo]:
     """Every device that can be seen, the host first, also those that cannot be used (with the reason)."""
     from mnascli.devices.adb_listing import list_phones
     from mnascli.devices.host import host_info
+    from mnascli.devices.ssh import list_boards
 
-    return [_with_profile(info) for info in (host_info(), *list_phones())]
+    return [_with_profile(info) for info in (host_info(), *list_phones(), *list_boards())]
 
 
 def _with_profile(info: DeviceInfo) -> DeviceInfo:
     from dataclasses import replace
 
-    from mnascli.devices.profiles import find_profile
+    from mnascli.devices.profiles import find_profile, load_profile
 
-    profile = find_profile(info)
+    # A board is its profile, whatever else would match it.
+    profile = load_profile(info.name) if info.kind == "ssh" else find_profile(info)
     return replace(info, profile=profile.name if profile else "")
 
 
@@ -50,11 +53,38 @@ def open_device(name: str, profile: Profile | None = None) -> Device:
         return AdbDevice(
             info, profile.cores, profile.threads, profile.accelerator, allow_partial=profile.allow_partial_delegation
         )
+    if profile.accelerator != "cpu":
+        raise UsageError(f"profile '{profile.name}': accelerator: {info.name} runs models on its cpu only")
+    if info.kind == "ssh":
+        from mnascli.devices.ssh import SshDevice
+
+        return SshDevice(info.name, info.serial, profile.python, profile.cores, profile.threads)
     from mnascli.devices.host import HostDevice
 
-    if profile.accelerator != "cpu":
-        raise UsageError(f"profile '{profile.name}': accelerator: the host runs models on its cpu only")
     return HostDevice(cores=profile.cores, threads=profile.threads)
+
+
+def set_up_device(name: str, program: Path | None = None) -> dict[str, Any]:
+    """Bring to a phone or a board what runs models there: a benchmark_model (`program`, else the official one), or
+    ai-edge-litert. What was brought, by name.
+
+    Raises NoDeviceError if it cannot be used, UsageError for a program that does not fit, DeviceError if it does not
+    start, MnasError if it cannot be fetched.
+    """
+    info = find_device(name)
+    if info.kind == "adb":
+        from mnascli.devices.adb_setup import set_up_phone
+
+        done = set_up_phone(info, program)
+        before = {"before_sha256": done.before.sha256} if done.before else {}
+        return {"device": info.name, "serial": info.serial, **done.binary.to_json(), **before}
+    if program is not None:
+        raise UsageError(f"--binary is for phones: {info.name} runs models with ai-edge-litert")
+    if info.kind == "ssh":
+        from mnascli.devices.ssh import set_up_board
+
+        return {"device": info.name, "serial": info.serial, "ai_edge_litert": set_up_board(info.name, info.serial)}
+    raise UsageError("the host needs no setup")
 
 
 def find_device(name: str) -> DeviceInfo:
@@ -64,9 +94,13 @@ def find_device(name: str) -> DeviceInfo:
     """
     from mnascli.devices.adb_listing import slug
     from mnascli.devices.host import host_info
+    from mnascli.devices.ssh import list_boards
 
-    if name == "host":  # asks no adb server
+    # Asks no adb server, and no board that may be switched off, for a name that is clear.
+    if name == "host":
         return _with_profile(host_info())
+    if boards := list_boards([name]):
+        return _with_profile(boards[0])
     devices = list_devices()
     exact = [info for info in devices if name in (info.name, info.serial)]
     of_model = [info for info in devices if info.model and slug(info.model) == slug(name)]

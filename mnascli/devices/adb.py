@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from mnascli.devices import phone_state
+from mnascli.devices import shell_state
 from mnascli.devices.adb_shell import AdbShell
 from mnascli.devices.benchmark_binary import Binary, binary_for, read_binary
 from mnascli.devices.benchmark_model import Summary, command_line, read_output, what_went_wrong
@@ -78,8 +78,8 @@ class AdbDevice:
         self._prepared = False
         self._held: dict[Path, str] = {}
         self._needed_bytes = 0
-        text, _ = self._shell.run(phone_state.LISTING_SCRIPT)
-        props = phone_state.properties(text)
+        text, _ = self._shell.run(shell_state.LISTING_SCRIPT)
+        props = shell_state.properties(text)
         self._number = props.get("ro.serialno") or self.serial
         self._build = props.get("ro.build.fingerprint", "")
         binary = binary_for(self._number)
@@ -105,7 +105,7 @@ class AdbDevice:
         if self._needed_bytes:
             self._shell.require_free(self._needed_bytes, STORAGE)
         script = (
-            f"{phone_state.CONDITIONS_SCRIPT}\nset -- {self.setup.cores[0]}\nconditions $1\n{phone_state.PROBE_SCRIPT}"
+            f"{shell_state.CONDITIONS_SCRIPT}\nset -- {self.setup.cores[0]}\nconditions $1\n{shell_state.PROBE_SCRIPT}"
         )
         output, _ = self._shell.run(script)
         free = self._shell.free_bytes(STORAGE)
@@ -114,9 +114,9 @@ class AdbDevice:
             cores=self._cores,
             suggested=Setup(cores=fastest_cores(self._cores)),
             conditions=self._conditions(output, self.setup.cores),
-            governor=phone_state.values(output).get("governor", ""),
+            governor=shell_state.values(output).get("governor", ""),
             free_mb=free / 2**20 if free is not None else None,
-            notes=(phone_state.clusters(self._cores),),
+            notes=(shell_state.clusters(self._cores),),
         )
 
     def run(
@@ -165,7 +165,7 @@ class AdbDevice:
             return
         self._shell.connect()
         text, _ = self._shell.run("getprop")
-        props = phone_state.properties(text)
+        props = shell_state.properties(text)
         number, build = props.get("ro.serialno") or self.serial, props.get("ro.build.fingerprint", "")
         if (number, build) != (self._number, self._build):
             raise DeviceError(f"{self.name} is not the phone, or not the Android, that it was: {number}, {build}")
@@ -227,7 +227,7 @@ class AdbDevice:
         mask = f"{sum(1 << core for core in cores):x}"
         # The shell that is pinned tells what it is pinned to, and then becomes the program.
         pinned = f"taskset -p $$ && exec timeout -k 2 {timeout_s:g} {command}"
-        script = f"""{phone_state.CONDITIONS_SCRIPT}
+        script = f"""{shell_state.CONDITIONS_SCRIPT}
 cd {shlex.quote(self._folder)} || exit 1
 conditions {cores[0]}
 echo mnas-run
@@ -263,7 +263,7 @@ conditions {cores[0]}
             if "nvalid argument" in said or "affinity" in said:
                 raise _CoreOfflineError
             raise DeviceError(f"{self.name}: taskset does not work on this phone: {what_went_wrong(said)}")
-        online = phone_state.core_list(phone_state.values(after).get("online", ""))
+        online = shell_state.core_list(shell_state.values(after).get("online", ""))
         if int(mask[0], 16) != sum(1 << core for core in cores) or (online and not set(cores) <= set(online)):
             raise _CoreOfflineError
 
@@ -290,9 +290,9 @@ conditions {cores[0]}
     # --- cores and conditions
 
     def _read_cores(self) -> tuple[Core, ...]:
-        output, _ = self._lasting(lambda: self._shell.run(phone_state.PROBE_SCRIPT))
+        output, _ = self._lasting(lambda: self._shell.run(shell_state.PROBE_SCRIPT))
         try:
-            found = phone_state.cores(output)
+            found = shell_state.cores(output)
         except ValueError as error:
             raise DeviceError(f"{self.name}: cores that cannot be understood: {output[:100]!r}") from error
         if not found:
@@ -313,10 +313,10 @@ conditions {cores[0]}
         return Setup(cores=chosen, threads=self._threads, accelerator=self._accelerator)
 
     def _conditions(self, text: str, cores: tuple[int, ...]) -> Conditions:
-        values = phone_state.values(text)
+        values = shell_state.values(text)
         khz = values.get("khz", "")
-        tenths = phone_state.number_after(values.get("battery", ""), "temperature:")
-        thermal = phone_state.number_after(values.get("thermal", ""), "Thermal Status:")
+        tenths = shell_state.number_after(values.get("battery", ""), "temperature:")
+        thermal = shell_state.number_after(values.get("thermal", ""), "Thermal Status:")
         screen = values.get("screen", "").partition("=")[2].strip()
         return Conditions(
             cores=cores,
@@ -325,7 +325,7 @@ conditions {cores[0]}
             frequency_mhz=int(khz) / 1000 if khz.isdigit() else None,
             temperature_c=tenths / 10 if tenths is not None else None,
             thermal_status=int(thermal) if thermal is not None else None,
-            load=phone_state.number_after(values.get("loadavg", ""), ""),
+            load=shell_state.number_after(values.get("loadavg", ""), ""),
             screen_on=screen == "Awake" if screen else None,
         )
 

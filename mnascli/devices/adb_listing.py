@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mnascli.devices import phone_state
+from mnascli.devices import shell_state
 from mnascli.devices.adb_shell import WHAT_TO_DO, AdbShell, adb_is_off, client, states
 from mnascli.devices.benchmark_binary import binary_for
 from mnascli.devices.device import DeviceError, DeviceInfo
@@ -38,19 +38,19 @@ def _describe(serial: str, state: str) -> tuple[DeviceInfo, str]:
     if state != "device":
         return replace(info, problem=WHAT_TO_DO.get(state, "plug it in again")), ""
     try:
-        text, _ = AdbShell(serial, serial).run(phone_state.LISTING_SCRIPT, timeout_s=_TIMEOUT_S)
-        props = phone_state.properties(text)
+        text, _ = AdbShell(serial, serial).run(shell_state.LISTING_SCRIPT, timeout_s=_TIMEOUT_S)
+        props = shell_state.properties(text)
         number = props.get("ro.serialno") or serial
         ready = binary_for(number) is not None
     except DeviceError as error:
         return replace(info, state="lost", problem=str(error)), ""
-    temperature = phone_state.number_after(text, "  temperature:")
-    level = phone_state.number_after(text, "  level:")
+    temperature = shell_state.number_after(text, "  temperature:")
+    level = shell_state.number_after(text, "  level:")
     described = replace(
         info,
         state="ready" if ready else "not set up",
         model=props.get("ro.product.model", ""),
-        soc=phone_state.soc(props),
+        soc=shell_state.soc(props),
         abi=props.get("ro.product.cpu.abi", ""),
         os=f"Android {props.get('ro.build.version.release', '?')}",
         temperature_c=temperature / 10 if temperature is not None else None,

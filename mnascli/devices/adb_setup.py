@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnascli.devices import phone_state
+from mnascli.devices import shell_state
 from mnascli.devices.adb import PROGRAM, STORAGE
 from mnascli.devices.adb_shell import AdbShell
 from mnascli.devices.benchmark_binary import Binary, check_abi, fetch_official, remember
@@ -43,7 +43,7 @@ def set_up_phone(info: DeviceInfo, program: Path | None = None) -> SetUp:
     abi = check_abi(content, info.abi, source)
     shell = AdbShell(info.serial, info.name)
     props, _ = shell.run("getprop")
-    number = phone_state.properties(props).get("ro.serialno") or info.serial
+    number = shell_state.properties(props).get("ro.serialno") or info.serial
     binary, before = remember(number, content, flavour_of(_usage(shell, content)), abi, source)
     return SetUp(binary, before)
 

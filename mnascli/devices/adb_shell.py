@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnascli.devices import shell_state
 from mnascli.devices.device import DeviceError, DeviceLostError
 from mnascli.errors import NoDeviceError, UsageError
 
@@ -178,11 +179,7 @@ class AdbShell:
     def free_bytes(self, folder: str) -> int | None:
         """What is free where `folder` lies; None where the phone does not tell."""
         output, _ = self.run(f"df -k {shlex.quote(folder)}")
-        # Filesystem 1K-blocks Used Available Use% Mounted on; a long name of the first stands on a line of its own.
-        fields = output.split()
-        percents = [index for index, field in enumerate(fields) if re.fullmatch(r"\d+%", field)]
-        available = fields[percents[-1] - 1] if percents else ""
-        return int(available) * 1024 if available.isdigit() else None
+        return shell_state.free_bytes(output)
 
     def require_free(self, needed: int, folder: str) -> None:
         """Raises DeviceLostError if `needed` bytes do not fit: they may, once the user has made room."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mnascli.devices.device import Accelerator, DeviceInfo, Kind
 from mnascli.devices.measuring import Discipline
@@ -48,7 +48,17 @@ class Profile(Schema):
     precision: Precision = "float32"
     allow_partial_delegation: bool = False
     """Whether a model counts of which XNNPACK, the GPU or the NPU takes only a part (phones)."""
+    address: str = Field(default="", pattern=r"^$|^[A-Za-z0-9_.][A-Za-z0-9_.:@%/\[\]~+-]*$")
+    """Where ssh finds a board: user@host, ssh://user@host:port, or a name of ssh's own configuration."""
+    python: str = ""
+    """The Python on the board that has ai-edge-litert; empty: the one of `mnas devices setup`, else python3."""
     measuring: Discipline = Discipline()
+
+    @model_validator(mode="after")
+    def _a_board_has_an_address(self) -> Self:
+        if self.address and self.match.kind != "ssh":
+            raise ValueError("address: only devices of kind ssh have one")
+        return self
 
     @field_validator("cores")
     @classmethod
@@ -56,6 +66,13 @@ class Profile(Schema):
         if not cores or (cores != "auto" and (min(cores) < 0 or len(set(cores)) < len(cores))):
             raise ValueError("'auto', or a list of different core numbers from 0 on, was expected")
         return cores
+
+
+def own_boards() -> list[Profile]:
+    """The user's profiles that are a board of their own: those with an address. Raises UsageError for a bad file."""
+    own = config_home() / "devices"
+    profiles = [load_profile(path) for path in list_profiles().values() if path.parent == own]
+    return [profile for profile in profiles if profile.address]
 
 
 def list_profiles() -> dict[str, Path]:

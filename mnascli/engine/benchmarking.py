@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mnascli.devices.device import ModelError
+from mnascli.devices.measuring import Latency
+from mnascli.devices.pool import News
 from mnascli.engine.bench import open_benches
 from mnascli.engine.models import find_model
 from mnascli.errors import MnasError
@@ -21,11 +23,12 @@ def benchmark(
     width: float | None = None,
     size: int | None = None,
     classes: int | None = None,
+    tell: Callable[[News], None] = lambda news: None,
 ) -> list[dict[str, Any]]:
     """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
 
     Width, size and classes apply to models, not to files. Models are measured in the precision of the device's profile,
-    files as they are.
+    files as they are. `tell` hears of devices that go away, are waited for and come back.
     """
     results = []
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:
@@ -35,6 +38,7 @@ def benchmark(
             if not model.endswith(".tflite")
         }
         for bench in open_benches(devices):
+            bench.tell = tell
             try:
                 files = [
                     bench.write(architectures[model], Path(folder) / f"{index}.tflite")
@@ -48,7 +52,17 @@ def benchmark(
             for model, latency in zip(models, measured, strict=True):
                 if isinstance(latency, ModelError):
                     raise MnasError(f"{model} cannot be measured on {bench.name}: {latency}")
-                keys = ("median_ms", "p5_ms", "p95_ms", "runs", "verdict", "problem", "model_sha256")
-                values = {key: getattr(latency, key) for key in keys}
-                results.append({"model": model, "device": bench.name, **values, "sessions": len(latency.sessions)})
+                results.append({"model": model, "device": bench.name, **_values(latency)})
     return results
+
+
+def _values(latency: Latency) -> dict[str, Any]:
+    """What is told of a latency; `before` and `after` are the conditions around all the sessions that count."""
+    keys = ("median_ms", "p5_ms", "p95_ms", "runs", "verdict", "problem", "model_sha256", "fingerprint")
+    return {
+        **{key: getattr(latency, key) for key in keys},
+        "sessions": len(latency.sessions),
+        "setup": latency.setup.to_json(),
+        "before": latency.sessions[0].before.to_json(),
+        "after": latency.sessions[-1].after.to_json(),
+    }

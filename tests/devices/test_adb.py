@@ -19,27 +19,6 @@ ARCHITECTURE = "ds_r1_k3_s1_c8,head_c16,net_i16_o10"
 SCRIPTED = {**QUICK, "runs": 20}
 
 
-@pytest.fixture(scope="module")
-def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
-    with AdbServer(tmp_path_factory.mktemp("adb")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(running_server: AdbServer, monkeypatch: pytest.MonkeyPatch) -> AdbServer:
-    for name, value in running_server.environment.items():
-        monkeypatch.setenv(name, value)
-    return running_server
-
-
-@pytest.fixture
-def phone(server: AdbServer, tmp_path: Path) -> Iterator[StandInPhone]:
-    phone = StandInPhone(tmp_path / "phone")
-    server.attach(phone)
-    yield phone
-    server.detach(phone)
-
-
 def set_up(phone: StandInPhone, folder: Path, flavour: str = "tflite") -> None:
     set_up_phone(find_device(phone.address), binary(folder / f"benchmark_model_{flavour}", flavour))
 
@@ -110,15 +89,17 @@ def test_a_cable_out_in_mid_run_is_a_lost_device_and_the_next_call_works(
     assert device.run(model, **SCRIPTED).median_ms == pytest.approx(5.0)
 
 
-def test_names_are_unique_and_a_name_for_two_names_both(phone: StandInPhone, server: AdbServer, tmp_path: Path) -> None:
+def test_names_are_unique_and_a_name_for_two_names_both(
+    phone: StandInPhone, adb_server: AdbServer, tmp_path: Path
+) -> None:
     twin = StandInPhone(tmp_path / "twin", serial="STANDIN2")
-    server.attach(twin)
+    adb_server.attach(twin)
     assert [info.name for info in list_devices()] == ["host", "pixel-6-din1", "pixel-6-din2"]
     assert find_device("pixel-6-din2").serial == find_device(twin.address).serial == twin.address
     for name in ("pixel-6", "Pixel 6", "pixel"):
         with pytest.raises(UsageError, match=f"'{name}' may mean pixel-6-din1 .* and pixel-6-din2 .*: say which"):
             find_device(name)
-    server.detach(twin)
+    adb_server.detach(twin)
     assert find_device("pixel").name == "pixel-6-din1"
 
 

@@ -1,6 +1,5 @@
 """The stand-in phone is what the adb tests stand on: what it does, seen through the real adb server and adbutils."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import adbutils
@@ -11,23 +10,9 @@ from mnascli import tflite
 from mnascli.space import Architecture
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
-    with AdbServer(tmp_path_factory.mktemp("adb")) as server:
-        yield server
-
-
 @pytest.fixture
-def phone(server: AdbServer, tmp_path: Path) -> Iterator[StandInPhone]:
-    phone = StandInPhone(tmp_path / "phone")
-    server.attach(phone)
-    yield phone
-    phone.close()
-
-
-@pytest.fixture
-def device(server: AdbServer, phone: StandInPhone) -> adbutils.AdbDevice:
-    return server.client.device(serial=phone.address)
+def device(adb_server: AdbServer, phone: StandInPhone) -> adbutils.AdbDevice:
+    return adb_server.client.device(serial=phone.address)
 
 
 def test_commands_have_output_and_exit_code(device: adbutils.AdbDevice) -> None:
@@ -59,19 +44,19 @@ def test_benchmark_model_runs_the_model_on_its_core(device: adbutils.AdbDevice, 
 
 
 def test_a_cable_that_comes_out_cuts_the_command_short(
-    device: adbutils.AdbDevice, server: AdbServer, phone: StandInPhone
+    device: adbutils.AdbDevice, adb_server: AdbServer, phone: StandInPhone
 ) -> None:
     phone.unplug_during_next_run(after_s=0.1)
     with pytest.raises(EOFError):
         device.shell2("echo --graph; sleep 60; echo never", v2=True)
-    assert [one.state for one in server.client.list() if one.serial == phone.address] != ["device"]
-    server.attach(phone)
+    assert [one.state for one in adb_server.client.list() if one.serial == phone.address] != ["device"]
+    adb_server.attach(phone)
     assert device.shell2("echo back", v2=True).output == "back\n"
 
 
-def test_a_phone_that_was_not_allowed_is_unauthorized(server: AdbServer, tmp_path: Path) -> None:
+def test_a_phone_that_was_not_allowed_is_unauthorized(adb_server: AdbServer, tmp_path: Path) -> None:
     phone = StandInPhone(tmp_path / "phone")
     phone.authorized = False
-    server.attach(phone)
-    assert [one.state for one in server.client.list() if one.serial == phone.address] == ["unauthorized"]
+    adb_server.attach(phone)
+    assert [one.state for one in adb_server.client.list() if one.serial == phone.address] == ["unauthorized"]
     phone.close()

@@ -1,4 +1,4 @@
-"""What an Android phone says of itself: properties, cores, temperature, load; texts in, values out."""
+"""What a phone or a board says of itself in a shell: properties, cores, temperature, load; texts in, values out."""
 
 from __future__ import annotations
 
@@ -68,6 +68,17 @@ def number_after(text: str, key: str) -> float | None:
     """The number after `key` in a text, None if there is none."""
     found = re.search(rf"{re.escape(key)}\s*(-?\d+(?:\.\d+)?)", text)
     return float(found[1]) if found else None
+
+
+def free_bytes(text: str) -> int | None:
+    """What `df -k` says is free; None where it does not tell.
+
+    Its columns: Filesystem, 1K-blocks, Used, Available, Use%, Mounted on; a long first one takes a line of its own.
+    """
+    fields = text.split()
+    percents = [index for index, field in enumerate(fields) if re.fullmatch(r"\d+%", field)]
+    available = fields[percents[0] - 1] if percents else ""
+    return int(available) * 1024 if available.isdigit() else None
 
 
 def soc(props: Mapping[str, str]) -> str:
