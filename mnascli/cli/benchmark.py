@@ -6,25 +6,42 @@ from typing import Annotated
 
 import typer
 
+from mnascli.cli.completion import complete_device, complete_model
 from mnascli.cli.models import ClassesOption, SizeOption, WidthOption
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say_news
 
 
 def benchmark(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Models, as in `mnas models show`, or .tflite files.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            autocompletion=complete_model,
+            help="Models, as in `mnas models show`, or .tflite files.",
+        ),
     ],
-    device: Annotated[list[str] | None, typer.Option("--device", help="Device to measure on; may be repeated.")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", autocompletion=complete_device, help="Device to measure on; may be repeated."),
+    ] = None,
     width: WidthOption = None,
     size: SizeOption = None,
     classes: ClassesOption = None,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure models in one go on a device. Example: mnas benchmark mnasnet-a1 mobilenet-v2 --device host"""
+    """Measure models in one go on a device, so that a slow minute falls on all of them.
+
+    A verdict of 'unstable' means that the sessions of a model did not agree: keep other work off the device.
+
+    Example: mnas benchmark mnasnet-a1 mobilenet-v2 --device host
+    """
+    from mnascli.cli.progress import Working
     from mnascli.engine.benchmarking import benchmark as run_benchmark
 
-    results = run_benchmark(models, device or ["host"], runs, width=width, size=size, classes=classes, tell=say_news)
+    devices = device or ["host"]
+    with Working(f"measuring {len(models)} model(s) on {', '.join(devices)}"):
+        results = run_benchmark(models, devices, runs, width=width, size=size, classes=classes, tell=say_news)
     if as_json:
         print_json({"results": results})
         return

@@ -9,6 +9,7 @@ import typer
 
 from mnascli.cli.models import ClassesOption, SizeOption, WidthOption
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say, say_news
+from mnascli.errors import MnasError
 
 app = typer.Typer(no_args_is_help=True, help="Devices to measure on: this machine, phones, boards.")
 
@@ -19,7 +20,10 @@ DeviceArgument = Annotated[
 
 @app.command("list")
 def list_devices(as_json: JsonOption = False) -> None:
-    """List the devices that can be seen, and why some cannot be used. Example: mnas devices list"""
+    """List the devices that can be seen, and why some cannot be used.
+
+    Example: mnas devices list
+    """
     from mnascli.devices import list_devices as find
 
     devices = find()
@@ -45,7 +49,10 @@ def list_devices(as_json: JsonOption = False) -> None:
 
 @app.command("probe")
 def probe(device: DeviceArgument, as_json: JsonOption = False) -> None:
-    """Look closely at a device: cores, clocks, temperature, room. Example: mnas devices probe pixel-6"""
+    """Look closely at a device: cores, clocks, temperature, room.
+
+    Example: mnas devices probe pixel-6
+    """
     from mnascli.devices import open_device
 
     opened = open_device(device)
@@ -87,7 +94,10 @@ def setup(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a phone or board ready: bring what runs models there. Example: mnas devices setup pixel-6"""
+    """Make a phone or board ready: bring what runs models there.
+
+    Example: mnas devices setup pixel-6
+    """
     from mnascli.devices import set_up_device
 
     done = set_up_device(device, binary)
@@ -113,12 +123,17 @@ def measure(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure one model with all that is known of how. Example: mnas devices measure mnasnet-a1 --device pixel-6"""
+    """Measure one model with all that is known of how.
+
+    Example: mnas devices measure mnasnet-a1 --device pixel-6
+    """
+    from mnascli.cli.progress import Working
     from mnascli.devices import find_device
     from mnascli.engine.benchmarking import benchmark
 
     name = find_device(device).name  # one device, where a search would take all of that profile
-    (result,) = benchmark([model], [name], runs, width=width, size=size, classes=classes, tell=say_news)
+    with Working(f"measuring {model} on {name}"):
+        (result,) = benchmark([model], [name], runs, width=width, size=size, classes=classes, tell=say_news)
     if as_json:
         print_json(result)
         return
@@ -146,14 +161,17 @@ def add(
     device: Annotated[str, typer.Option("--device", help="A device of the list: the profile is for it alone.")] = "",
     like: Annotated[str, typer.Option("--like", help="Profile to start from; default: the one that matches.")] = "",
     cores: Annotated[str, typer.Option("--cores", help="Cores to run on, as in 6,7; default: the fastest.")] = "",
-    threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads to run with.")] = None,
     accelerator: Annotated[str | None, typer.Option("--accelerator", help="cpu, gpu or npu.")] = None,
     precision: Annotated[str | None, typer.Option("--precision", help="float32 or int8.")] = None,
     python: Annotated[str, typer.Option("--python", help="A board's Python that has ai-edge-litert.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace a profile of this name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a profile of your own, which is how a board becomes known. Example: mnas devices add pi --address pi@pi4"""
+    """Write a profile of your own, which is how a board becomes known.
+
+    Example: mnas devices add pi --address pi@pi4
+    """
     from mnascli.devices.adding import add_profile, parse_cores
 
     path, profile, info = add_profile(
@@ -174,6 +192,35 @@ def add(
     print(path)
     if info.state != "ready":
         say(f"{info.name}: {info.problem}")
+
+
+@app.command("fit")
+def fit(
+    device: DeviceArgument,
+    space: Annotated[str, typer.Option("--space", "-s", help="A template's name, or a .yaml file with a space.")],
+    candidates: Annotated[int, typer.Option("--candidates", min=20, help="Candidates to measure.")] = 60,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write (default: DEVICE-SPACE.latency.json).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a latency model: measure candidates of a space on a device.
+
+    Example: mnas devices fit host --space quick
+    """
+    from mnascli.cli.progress import Working
+    from mnascli.engine.latency import fit_to_file
+    from mnascli.space import load_space
+
+    path = output or Path(f"{device}-{Path(space).stem}.latency.json")
+    with Working(f"measuring candidates on {device}") as working:
+        model = fit_to_file(device, load_space(space), path, candidates, working.step)
+    if as_json:
+        print_json({"file": str(path), "errors": model.errors.model_dump(), "usable": model.errors.are_small})
+    else:
+        print(f"{path}: {model.errors}")
+    if not model.errors.are_small:
+        raise MnasError(f"{path}: errors too large to search with: keep other work off {device} and fit it anew")
 
 
 def _short(value: object) -> object:

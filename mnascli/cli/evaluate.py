@@ -6,20 +6,31 @@ from typing import Annotated
 
 import typer
 
+from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
 from mnascli.cli.train import DataOption
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint, RUN, RUN:17 or a .tflite file.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", autocompletion=complete_model, help="A checkpoint, RUN, RUN:17 or a .tflite file."
+        ),
+    ],
     data: DataOption = None,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Top-1 and top-5 on the test part. Example: mnas evaluate demo --data fashion-mnist-10k"""
+    """Top-1 and top-5 accuracy on the test part, which no training and no choice has seen.
+
+    Example: mnas evaluate demo --data fashion-mnist-10k
+    """
+    from mnascli.cli.progress import Working
     from mnascli.engine.practice import evaluate_model
 
-    result = evaluate_model(model, runs, data)
+    with Working(f"evaluating {model}"):
+        result = evaluate_model(model, runs, data)
     if as_json:
         print_json(result)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
 from mnascli.cli.train import DataOption
 from mnascli.errors import TargetMissedError, UsageError
@@ -15,7 +16,9 @@ TOLERANCE = 0.1  # of the target, as in a search: measurements of one file diffe
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint, RUN or RUN:17.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help="A checkpoint, RUN or RUN:17.")
+    ],
     tflite: Annotated[bool, typer.Option("--tflite", help="Write a .tflite file.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file (default: model.tflite).")] = None,
     data: DataOption = None,
@@ -28,13 +31,17 @@ def export(
 ) -> None:
     """Convert trained weights, check the file against the network on real images, and measure it.
 
+    A file whose answers differ from the network's is not kept. Exit code 4: it misses the target of its run.
+
     Example: mnas export demo --tflite --output winner.tflite
     """
+    from mnascli.cli.progress import Working
     from mnascli.engine.practice import export_model
 
     if not tflite:
         raise UsageError("say what to export: --tflite")
-    result = export_model(model, runs, data, output or Path("model.tflite"), device or ["host"])
+    with Working(f"converting {model}, checking the file and measuring it"):
+        result = export_model(model, runs, data, output or Path("model.tflite"), device or ["host"])
     if as_json:
         print_json(result)
     else:

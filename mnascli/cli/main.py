@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from mnascli import __version__
-from mnascli.cli import benchmark, devices, evaluate, export, models, monitor, report, runs, search, templates, train
+from mnascli.cli import (
+    benchmark,
+    devices,
+    doctor,
+    evaluate,
+    export,
+    models,
+    monitor,
+    report,
+    runs,
+    search,
+    templates,
+    train,
+)
 from mnascli.cli.output import say
 from mnascli.errors import MnasError
 
@@ -29,6 +42,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("benchmark")(benchmark.benchmark)
 app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
 app.add_typer(devices.app, name="devices")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")

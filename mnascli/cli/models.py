@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Published networks and any architecture string.")
@@ -15,6 +16,7 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
+        autocompletion=complete_model,
         help="A zoo name, an architecture string, a checkpoint, RUN (its winner) or RUN:17 (its trial 17).",
     ),
 ]
@@ -25,7 +27,10 @@ ClassesOption = Annotated[int | None, typer.Option("--classes", help="Number of 
 
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
-    """List the zoo. Example: mnas models list"""
+    """List the zoo.
+
+    Example: mnas models list
+    """
     from mnascli.space import ZOO, count, load
 
     entries = []
@@ -50,7 +55,10 @@ def show(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show an architecture with its cost, layer by layer. Example: mnas models show mnasnet-a1 --width 0.5"""
+    """Show an architecture with its cost, layer by layer.
+
+    Example: mnas models show mnasnet-a1 --width 0.5
+    """
     from mnascli.engine.models import find_model
     from mnascli.space import count, lower
     from mnascli.space.cost import op_cost

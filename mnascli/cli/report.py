@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from mnascli.cli.completion import complete_run
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
 
 
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder; it may still be going on.")],
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run's name or folder; it may still go on."),
+    ],
     format: Annotated[Literal["html", "md"], typer.Option("--format", help="One HTML file, or Markdown.")] = "html",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file (default: RUN/report/report.html or .md).")
@@ -24,7 +28,12 @@ def report(
 ) -> None:
     """Write what came out of a run into one file that opens without a network.
 
+    What was found and against what, the accuracy-latency plane to point at and click, rewards, latencies with their
+    distributions and drift, whether the short training ranks, failures, and how to reproduce the run.
+
     Example: mnas report demo
+
+    Example: mnas report demo --format md --output demo.md --figures figures
     """
     from mnascli.report.content import gather
     from mnascli.report.page import page, text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mnascli.cli.completion import complete_device, complete_run, complete_template
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say
 from mnascli.errors import TargetMissedError, UsageError
 
@@ -19,7 +20,11 @@ def search(
     template: Annotated[
         str | None,
         typer.Option(
-            "--template", "-t", envvar="MNAS_TEMPLATE", help="A shipped template or a .yaml file (default: quick)."
+            "--template",
+            "-t",
+            envvar="MNAS_TEMPLATE",
+            autocompletion=complete_template,
+            help="A shipped template or a .yaml file (default: quick).",
         ),
     ] = None,
     config: Annotated[
@@ -30,7 +35,13 @@ def search(
         typer.Option("--data", envvar="MNAS_DATA", help="A data set's name or a folder, one sub-folder a class."),
     ] = None,
     device: Annotated[
-        list[str] | None, typer.Option("--device", envvar="MNAS_DEVICE", help="Device to measure on; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--device",
+            envvar="MNAS_DEVICE",
+            autocompletion=complete_device,
+            help="Device to measure on; may be repeated.",
+        ),
     ] = None,
     target_ms: Annotated[
         list[str] | None,
@@ -41,14 +52,25 @@ def search(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", envvar="MNAS_SEED", min=0, help="Seed of the search.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run (default: template and time).")] = None,
-    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", autocompletion=complete_run, help="Go on with a run.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would run and how long, and stop.")] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Search for the most accurate network within a latency target.
 
+    Candidates are measured on the device and trained for a short while; a controller learns from both. The best are
+    trained in full, compared with published networks, and the winner is exported and measured again. Everything is kept
+    in RUNS/NAME: after Ctrl-C, a crash or a power cut --resume goes on and nothing is lost. Without --target-ms the
+    target is the latency of the template's reference network. Exit code 4: the exported file misses its target.
+
     Example: mnas search --data ./pictures --target-ms 75
+
+    Example: mnas search --template quick --dry-run
+
+    Example: mnas search --resume pictures --trials 200
     """
     if resume is not None and any((template, config, data, device, target_ms, name, seed, dry_run)):
         raise UsageError(
@@ -112,16 +134,18 @@ def _run(job: Job) -> None:
     from mnascli.cli.progress import SearchProgress
     from mnascli.engine.pipeline import run_all
 
-    with SearchProgress(job.config, job.run.state) as progress:
-        job.run.listeners.append(progress.show)
+    with SearchProgress(job.config, job.run):
         run_all(job)
 
 
 def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], as_json: bool) -> None:
+    from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
     from mnascli.engine.estimate import estimate
 
-    plan = estimate(resolve(template, config, flags))
+    resolved = resolve(template, config, flags)
+    with Working("training a candidate for an epoch, and measuring it"):
+        plan = estimate(resolved)
     if as_json:
         print_json(plan)
     else:

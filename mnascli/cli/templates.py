@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mnascli.cli.completion import complete_template
 from mnascli.cli.output import JsonOption, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Search configurations that come with mnas.")
@@ -13,7 +14,10 @@ app = typer.Typer(no_args_is_help=True, help="Search configurations that come wi
 
 @app.command("list")
 def list_templates(as_json: JsonOption = False) -> None:
-    """List the templates. Example: mnas templates list"""
+    """List the templates.
+
+    Example: mnas templates list
+    """
     from mnascli.engine.config import templates
     from mnascli.space import make_space
 
@@ -30,10 +34,16 @@ def list_templates(as_json: JsonOption = False) -> None:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Its name in `mnas templates list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="TEMPLATE", autocompletion=complete_template, help="Its name in `mnas templates list`."),
+    ],
     as_json: JsonOption = False,
 ) -> None:
-    """Print a template as a starting point for one of your own. Example: mnas templates show quick > mine.yaml"""
+    """Print a template as a starting point for one of your own.
+
+    Example: mnas templates show quick > mine.yaml
+    """
     from mnascli.schema import read_yaml
     from mnascli.space.factorized import template_path
 

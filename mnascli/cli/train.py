@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mnascli.cli.models import ModelArgument, SizeOption, WidthOption
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, say
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
 
 DataOption = Annotated[
     str | None,
@@ -59,7 +60,7 @@ def train(
         list[str] | None,
         typer.Option("--freeze", help="Part that stays as it is: stem, blocks.0, ..., features; may be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", envvar="MNAS_SEED", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", envvar="MNAS_SEED", min=0, help="Seed of the training.")] = 0,
     device: Annotated[Device, typer.Option("--device", help="What to train on.")] = Device.auto,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use (default: all).")] = None,
     workers: Annotated[
@@ -78,21 +79,25 @@ def train(
     Example: mnas train demo:17 --epochs 40 --output my-net
     Several GPUs: torchrun --nproc-per-node 8 -m mnascli train ...
     """
+    from mnascli.cli.progress import Working
     from mnascli.engine.config import final_recipe
     from mnascli.engine.long_training import Options, train_model
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
-    result = train_model(
-        model,
-        runs,
-        data=data,
-        recipe=final_recipe(model, runs, template, settings or [], flags),
-        options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
-        folder=output,
-        say=say,
-        width=width,
-        size=size,
-    )
+    recipe = final_recipe(model, runs, template, settings or [], flags)
+    with Working(f"training {model}", quiet=os.environ.get("RANK", "0") != "0") as working:
+        result = train_model(
+            model,
+            runs,
+            data=data,
+            recipe=recipe,
+            options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
+            folder=output,
+            say=working.say,
+            step=working.step,
+            width=width,
+            size=size,
+        )
     if result is None:
         return
     if as_json:

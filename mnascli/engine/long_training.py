@@ -49,13 +49,15 @@ def train_model(
     options: Options,
     folder: Path,
     say: Callable[[str], None],
+    step: Callable[[int, int, str], None],
     width: float | None = None,
     size: int | None = None,
 ) -> dict[str, Any] | None:
     """Train a model from new or pre-trained weights, or go on where `folder` has a half-done training; its accuracy.
 
     Pictures are read at the network's input size; its channels and classes become those of the data. Of several
-    processes only the first one speaks, writes files and has a result, the others get None.
+    processes only the first one speaks, tells `step` how many epochs are done, writes files and has a result; the
+    others get None.
 
     Raises UsageError where `folder` has a network of another training, and all that its parts raise.
     """
@@ -83,6 +85,8 @@ def train_model(
     def on_epoch(epoch: int, accuracy: float) -> None:
         spent = time.monotonic() - began
         tell(f"{spent:6.0f} s  epoch {epoch}/{recipe.epochs}: validation accuracy {accuracy:.4f}")
+        if group.leads:
+            step(epoch, recipe.epochs, f"validation accuracy {accuracy:.4f}")
         if board is not None:
             board.on_epoch(epoch, accuracy)
 

@@ -93,10 +93,10 @@ class BlockConfig(Schema):
 class SpaceConfig(Schema):
     """A search space as it stands in YAML."""
 
-    input: InputConfig = InputConfig()
+    input: InputConfig = Field(InputConfig(), description="The pictures.")
     classes: int = Field(1000, ge=2, description="Classes; a search takes them from its data.")
-    stem: StemConfig = StemConfig()
-    head: HeadConfig = HeadConfig()
+    stem: StemConfig = Field(StemConfig(), description="The first convolution.")
+    head: HeadConfig = Field(HeadConfig(), description="The last convolution and the classifier.")
     activation: Activation = Field("relu", description="relu or relu6.")
     filters_multiple_of: int = Field(1, ge=1, description="Filters are rounded to a multiple of this.")
     choices: Choices = Field(Choices(), description="Choices of every block.")

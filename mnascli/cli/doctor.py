@@ -1,0 +1,35 @@
+"""`mnas doctor`: whether this machine has what is needed."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
+
+SIGNS = {"ok": "ok     ", "absent": "absent ", "missing": "MISSING"}
+
+
+def doctor(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
+    """Look at Python, torch, litert, adb, devices, disk, cores and GPU, and say how to mend what is missing.
+
+    'absent' is what only some users need; with anything 'MISSING' the exit code is 1.
+
+    Example: mnas doctor
+    """
+    from mnascli.engine.doctor import examine
+
+    checks = []
+    for check in examine(runs):
+        checks.append(check)
+        if not as_json:
+            print(f"{SIGNS[check.state]}  {check.name}: {check.found}")
+            if check.mend:
+                print(f"           {check.mend}")
+            sys.stdout.flush()
+    missing = [check.name for check in checks if check.state == "missing"]
+    if as_json:
+        print_json({"ok": not missing, "checks": [check.to_json() for check in checks]})
+    if missing:
+        raise typer.Exit(1)
