@@ -75,6 +75,7 @@ class AdbDevice:
         self._allow_partial = allow_partial
         self._shell = AdbShell(self.serial, self.name)
         self._folder = f"{STORAGE}/mnas-{_HOST}-{os.getpid()}-{next(_opened)}"
+        self._made = False
         self._prepared = False
         self._held: dict[Path, str] = {}
         self._needed_bytes = 0
@@ -151,10 +152,10 @@ class AdbDevice:
                 self._shell.run(f"rm -f {shlex.quote(self._remote(digest))}")
 
     def close(self) -> None:
-        if self._prepared:
+        if self._made:
             with contextlib.suppress(DeviceError):
                 self._shell.run(f"rm -rf {shlex.quote(self._folder)}")
-        self._prepared = False
+        self._prepared = self._made = False
         self._held.clear()
 
     # --- what is on the phone
@@ -172,6 +173,7 @@ class AdbDevice:
         self._held.clear()
         self._remove_strays()
         folder = shlex.quote(self._folder)
+        self._made = True
         output, code = self._shell.run(f"rm -rf {folder} && mkdir {folder}")
         if code != 0:
             raise DeviceError(f"{self.name}: cannot make {self._folder}: {output.strip()[:200]}")

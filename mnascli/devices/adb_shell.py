@@ -147,12 +147,14 @@ class AdbShell:
         wrapped = f"(\n{script}\n) 2>&1\nprintf '\\n{mark} %s\\n' $?"
         try:
             with _translated(self.name):
-                output: str = self._device.shell2(wrapped, timeout=timeout_s, v2=True).output
+                result = self._device.shell2(wrapped, timeout=timeout_s, v2=True)
         except DeviceLostError:
             self._device = None
             raise
-        text, found, code = output.replace("\r\n", "\n").rpartition(f"\n{mark} ")
-        if not found or not code.strip().isdigit():
+        # A shell of before Android 7 has one stream for all.
+        output: str = (result.stdout or result.output).replace("\r\n", "\n")
+        text, _, code = output.rpartition(f"\n{mark} ")
+        if not code.strip().isdigit():
             self._device = None
             raise DeviceLostError(f"{self.name} went away in the middle of a command: see to its cable")
         return text, int(code)

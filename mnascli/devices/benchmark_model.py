@@ -96,6 +96,9 @@ def read_output(output: str, *, runs: int, accelerator: Accelerator, allow_parti
     lines = _COUNT.findall(output)
     if not lines:
         raise DeviceError(f"benchmark_model printed no 'count=' line: {_last_line(output)}")
+    # Both end with it: without it, the last line may be the warm-up's.
+    if "Inference (avg)" not in output[output.rindex("count=") :]:
+        raise DeviceError(f"benchmark_model ended before its summary: {_last_line(output)}")
     count, rest = int(lines[-1][0]), lines[-1][1]
     try:
         values = {name: float(value) for name, value in _VALUE.findall(rest)}
