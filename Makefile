@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: reference demo test check wheel clean
+.PHONY: reference screenshots demo test check wheel clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,13 @@ check: $(STAMP)
 
 reference: $(STAMP)
 	$(BIN)/python scripts/template_reference.py
+
+# Needs chromium. The run is a real one, of some minutes, and is made once.
+runs/screenshots/meta.json: | $(STAMP)
+	$(BIN)/mnas search --template quick --name screenshots
+
+screenshots: runs/screenshots/meta.json
+	$(BIN)/python scripts/screenshots.py runs/screenshots docs/images
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel

@@ -32,6 +32,7 @@ app = typer.Typer(
     name="mnas",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: what draws boxes takes longer to import than all the rest
     help="Find the convolutional network that fits your device and your pictures.",
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 no device, 4 target missed, 130 interrupted.",
 )
