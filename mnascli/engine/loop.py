@@ -106,8 +106,7 @@ def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: O
             _reward_if_complete(run, trial, objective)
             if run.state.failures_alike >= failures:
                 _stop(run, trial)
-    worst = min((one.accuracy for one in run.state.done() if one.accuracy is not None), default=0.0)
-    searcher.tell([_result(trial, objective, worst) for trial in batch])
+    searcher.tell([_result(trial, objective, run) for trial in batch])
 
 
 def _job(trial: Trial, run: Run) -> Job:
@@ -126,14 +125,15 @@ def _reward_if_complete(run: Run, trial: Trial, objective: Objective) -> None:
         run.append("hopeless", trial=trial.trial)
 
 
-def _result(trial: Trial, objective: Objective, worst: float) -> Result:
-    """What the searcher is told; a hopeless trial counts as one of the `worst` accuracy so far, at its own latency.
+def _result(trial: Trial, objective: Objective, run: Run) -> Result:
+    """What the searcher is told; a hopeless trial counts as one of the worst accuracy so far, at its own latency.
 
     So the slower, the worse, and never better than what was trained at that latency; a reward of 0 would be an outlier
     that drowns the differences between all others.
     """
     architecture = Architecture.parse(trial.architecture)
     if trial.state == "hopeless":
+        worst = min((one.accuracy for one in run.state.done() if one.accuracy is not None), default=0.0)
         latency_ms = dict(trial.latency_ms)
         return Result(architecture, objective.reward(worst, latency_ms), None, latency_ms)
     if trial.reward is None:
