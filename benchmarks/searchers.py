@@ -1,133 +1,150 @@
-"""Searchers against random search on synthetic landscapes: best reward after 36, 100, 200 and 1,000 trials.
+"""Our searchers against Optuna's and pymoo's on the surrogate of benchmarks/table: best reward and hypervolume.
 
-    python benchmarks/searchers.py                      the table, on the paper's space
-    python benchmarks/searchers.py --space FILE.yaml --seeds 20 --only ppo-small random
+    python benchmarks/searchers.py run        every searcher and seed, resumable, into benchmarks/table/searchers.jsonl
+    python benchmarks/searchers.py show       the tables of what there is
+    python benchmarks/searchers.py run --tuning --only evolution-small     seeds of their own, printed and not kept
 
-A landscape has latency from the real layers (a price for each operator and for each multiply-add, depthwise ones
-dearer) and an accuracy that is made up: an effect of each choice, of each pair of neighbouring decisions and of some
-distant pairs, and of the logarithm of the multiply-adds. Each seed has a landscape of its own, the same for all
-searchers. A trial shows accuracy with noise; the search picks its best trial by that, and the table has the noise-free
-reward of the pick. It says how well a searcher climbs, not how accurate networks get.
+All maximise the quick template's soft reward, except the multi-objective ones (NSGA-II), which are given accuracy and
+latency; all are judged alike. A trial is seen with the noise between training seeds, four trials are asked for at a
+time. Best reward: that of the trial that looks best, without the noise. Hypervolume: of the trials that look
+undominated, again without the noise, against twice the target's latency and accuracy 0.5, as a share of that area.
+The options named '-small' were tuned with `--tuning`, on seeds that the tables do not have.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import json
+import os
 import random
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
-from mnascli.search import Objective, Result, create_searcher
-from mnascli.space import Architecture, Space, load_space, lower
-from mnascli.space.cost import op_cost
-from mnascli.space.layers import Conv
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: threads only hinder each other on such matrices
 
-BUDGETS = (36, 100, 200, 1000)
-IN_FLIGHT = 4  # trials that are asked for at once
-NOISE = 0.003  # standard deviation of the accuracy over training seeds
+import contenders
+from surrogate import Surrogate
 
-PPO_SMALL: dict[str, Any] = {"normalize": True, "baseline": 0.8, "entropy": 0.1}
-# label -> searcher and options; the '-small' ones were found for some 100 to 200 trials, 'ppo-tiny' for some 36, by
-# trying a few dozen values on other landscapes than the table's
-CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "random": ("random", {}),
-    "ppo": ("ppo", {}),
-    "ppo-small": ("ppo", {"learning_rate": 0.008, "batch_size": 8, **PPO_SMALL}),
-    "ppo-tiny": ("ppo", {"learning_rate": 0.012, "batch_size": 4, **PPO_SMALL}),
-    "reinforce": ("reinforce", {}),
-    "reinforce-small": ("reinforce", {"learning_rate": 0.15, "baseline": 0.8}),
-    "evolution": ("evolution", {}),
-    "evolution-small": ("evolution", {"population": 20, "sample": 10}),
-}
+from mnascli.search import Objective, front, hypervolume
+from mnascli.space import load
+
+BUDGETS = (50, 200, 1000)
+SEEDS = 20
+TUNING_SEEDS = range(1000, 1006)
+RESULTS = Path(__file__).with_name("table") / "searchers.jsonl"
+WORST_ACCURACY = 0.5
 
 
 class Landscape:
-    """A made-up accuracy and a simple latency for every architecture of a space, and the soft reward of them."""
+    """What a searcher sees of the surrogate with one seed, and what is behind it."""
 
-    def __init__(self, space: Space, seed: int) -> None:
-        self.space = space
-        rng = random.Random(f"landscape {seed}")
-        counts = [len(decision.choices) for decision in space.decisions]
-        self.single = [[rng.gauss(0, 0.004) for _ in range(count)] for count in counts]
-        neighbours = [(i, i + 1) for i in range(len(counts) - 1)]
-        distant = [tuple(rng.sample(range(len(counts)), 2)) for _ in counts]
-        self.pairs = {
-            pair: [[rng.gauss(0, 0.002) for _ in range(counts[pair[1]])] for _ in range(counts[pair[0]])]
-            for pair in [*neighbours, *distant]
-        }
-        some = [self.measure(space.sample(rng)) for _ in range(100)]
-        self.usual_macs = statistics.median(macs for _, macs in some)
-        self.objective = Objective(kind="soft", target_ms=0.7 * statistics.median(ms for ms, _ in some))
+    def __init__(self, surrogate: Surrogate) -> None:
+        self.surrogate = surrogate
+        self.space = surrogate.space
+        reference = self.space.adapt(load("mobilenet-v2").on(width=0.25))
+        self.target_ms = surrogate.latency_of(reference)
+        self.objective = Objective(kind="soft", target_ms=self.target_ms)
 
-    def measure(self, architecture: Architecture) -> tuple[float, int]:
-        """Milliseconds and multiply-adds."""
-        milliseconds, macs = 0.0, 0
-        for op in (op for layer in lower(architecture) for op in layer.ops):
-            op_macs = op_cost(op).multiply_adds
-            milliseconds += 0.02 + op_macs / (3e6 if isinstance(op, Conv) and op.depthwise else 1e7)
-            macs += op_macs
-        return milliseconds, macs
+    def trials(self, indices: list[tuple[int, ...]], rng: random.Random) -> list[contenders.Seen]:
+        return [
+            contenders.Seen(accuracy, ms, min(max(accuracy + rng.gauss(0, self.surrogate.noise), 0.0), 1.0))
+            for accuracy, ms in self.surrogate.of_indices(indices)
+        ]
 
-    def trial(self, architecture: Architecture, rng: random.Random) -> tuple[float, float]:
-        """Reward as a search would see it, and without the noise."""
-        latency_ms, macs = self.measure(architecture)
-        indices = self.space.encode(architecture)
-        accuracy = 0.75 + 0.02 * math.log(macs / self.usual_macs)
-        accuracy += sum(effects[index] for effects, index in zip(self.single, indices, strict=True))
-        accuracy += sum(table[indices[i]][indices[j]] for (i, j), table in self.pairs.items())
-        seen = accuracy + rng.gauss(0, NOISE)
-        return tuple(self.objective.reward(min(max(value, 0.0), 1.0), latency_ms) for value in (seen, accuracy))
+    def judge(self, trials: list[contenders.Seen]) -> tuple[float, float]:
+        """Best reward and hypervolume."""
+        picked = max(trials, key=lambda one: self.objective.reward(one.seen, one.latency_ms))
+        looks_best = set(front((one.latency_ms, one.seen) for one in trials))
+        behind = [(one.latency_ms, one.accuracy) for one in trials if (one.latency_ms, one.seen) in looks_best]
+        area = hypervolume(behind, 2 * self.target_ms, WORST_ACCURACY)
+        return self.objective.reward(picked.accuracy, picked.latency_ms), area / (
+            2 * self.target_ms * (1 - WORST_ACCURACY)
+        )
 
 
-def search(label: str, landscape: Landscape, seed: int, budgets: tuple[int, ...]) -> list[float]:
-    """The noise-free reward of the pick at each budget."""
-    name, options = CONTENDERS[label]
-    searcher = create_searcher(name, landscape.space, seed, **options)
+def search(name: str, landscape: Landscape, seed: int, budgets: tuple[int, ...]) -> dict[str, Any]:
+    make = contenders.CONTENDERS[name]
     rng = random.Random(f"noise {seed}")
-    trials: list[tuple[float, float]] = []
-    while len(trials) < max(budgets):
-        proposals = searcher.ask(IN_FLIGHT)
-        rewards = [landscape.trial(architecture, rng) for architecture in proposals]
-        searcher.tell([Result(a, seen) for a, (seen, _) in zip(proposals, rewards, strict=True)])
-        trials += rewards
-    return [max(trials[:budget])[1] for budget in budgets]
+    began = time.process_time()
+    found: list[contenders.Seen] = []
+    found = make(landscape.space, seed, landscape.objective, lambda some: landscape.trials(some, rng), max(budgets))
+    seconds = time.process_time() - began
+    figures = {str(budget): landscape.judge(found[:budget]) for budget in budgets if budget <= len(found)}
+    return {"searcher": name, "seed": seed, "figures": figures, "seconds": round(seconds, 2)}
+
+
+def run(only: list[str], seeds: range, budgets: tuple[int, ...], limit: int | None, keep: bool) -> list[dict[str, Any]]:
+    landscape = Landscape(Surrogate(limit))
+    stamp = len(landscape.surrogate.trained)
+    done = {(row["searcher"], row["seed"]) for row in results(stamp) if str(max(budgets)) in row["figures"]}
+    made = []
+    for seed in seeds:  # seed by seed, so that a stopped table has as much of each
+        for name in only:
+            if keep and (name, seed) in done:
+                continue
+            row = {**search(name, landscape, seed, budgets), "architectures": stamp}
+            made.append(row)
+            if keep:
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+    return made
+
+
+def results(architectures: int | None = None) -> list[dict[str, Any]]:
+    """What was run on the surrogate of so many trained architectures; None takes the latest one."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    rows = [json.loads(line) for line in lines if line.endswith("}")]
+    wanted = architectures or (rows[-1]["architectures"] if rows else 0)
+    # A run to a larger budget stands for a shorter one of the same seed.
+    longest = {}
+    for row in rows:
+        key = row["searcher"], row["seed"]
+        if row["architectures"] == wanted and len(row["figures"]) >= len(longest.get(key, row)["figures"]):
+            longest[key] = row
+    return list(longest.values())
+
+
+def show(rows: list[dict[str, Any]], budgets: tuple[int, ...]) -> None:
+    names = [name for name in contenders.CONTENDERS if any(row["searcher"] == name for row in rows)]
+    print(f"surrogate of {rows[0]['architectures']} trained architectures; median [quartiles] over seeds (how many)")
+    for place, what in enumerate(("best reward", "hypervolume")):
+        print(f"\n| {what} x 1000 | " + " | ".join(f"{budget} trials" for budget in budgets) + " |")
+        print("|---" * (len(budgets) + 1) + "|")
+        for name in names:
+            mine = [row["figures"] for row in rows if row["searcher"] == name]
+            cells = [cell([1000 * one[str(b)][place] for one in mine if str(b) in one]) for b in budgets]
+            print(f"| {name} | " + " | ".join(cells) + " |")
+    hours = sum(row["seconds"] for row in rows) / 3600
+    print(f"\n{hours:.2f} hours of processor time")
+
+
+def cell(values: list[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.1f} (1)" if values else "-"
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.1f} [{low:.1f}, {high:.1f}] ({len(values)})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", default="mnasnet", help="a template, or a YAML file")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS)
-    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("what", choices=("run", "show"))
+    parser.add_argument("--only", nargs="+", choices=contenders.CONTENDERS, default=list(contenders.CONTENDERS))
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--rows", type=int, help="use the table's first so many trainings")
+    parser.add_argument("--tuning", action="store_true")
     arguments = parser.parse_args()
-    space, budgets = load_space(arguments.space), tuple(arguments.budgets)
-    landscapes = [Landscape(space, seed) for seed in range(arguments.seeds)]
-    random_picks = [search("random", landscape, seed, budgets) for seed, landscape in enumerate(landscapes)]
-    print(f"space {arguments.space} ({space.size:.3g} architectures), {arguments.seeds} seeds, soft reward x 1000")
-    print("median [quartiles] of the pick; +median over random with the same seed (times ahead)")
-    print("| searcher | " + " | ".join(f"{budget} trials" for budget in budgets) + " | s a run |")
-    print("|---" * (len(budgets) + 2) + "|")
-    for label in arguments.only:
-        begun = time.perf_counter()
-        picks = [search(label, landscape, seed, budgets) for seed, landscape in enumerate(landscapes)]
-        seconds = (time.perf_counter() - begun) / len(landscapes)
-        cells = [cell(*zip(*pairs, strict=True)) for pairs in columns(picks, random_picks)]
-        print(f"| {label} | " + " | ".join(cells) + f" | {seconds:.1f} |", flush=True)
-
-
-def columns(picks: list[list[float]], random_picks: list[list[float]]) -> list[list[tuple[float, float]]]:
-    """For each budget, (pick, random's pick) of every seed."""
-    rows = [list(zip(mine, other, strict=True)) for mine, other in zip(picks, random_picks, strict=True)]
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def cell(picks: tuple[float, ...], random_picks: tuple[float, ...]) -> str:
-    low, middle, high = statistics.quantiles([1000 * pick for pick in picks], n=4, method="inclusive")
-    gains = [1000 * (pick - other) for pick, other in zip(picks, random_picks, strict=True)]
-    ahead = sum(gain > 0 for gain in gains)
-    return f"{middle:.1f} [{low:.1f}, {high:.1f}] {statistics.median(gains):+.1f} ({ahead}/{len(gains)})"
+    budgets = tuple(arguments.budgets)
+    if arguments.what == "show":
+        show(results(), budgets)
+    elif arguments.tuning:
+        show(run(arguments.only, TUNING_SEEDS, budgets, arguments.rows, keep=False), budgets)
+    else:
+        run(arguments.only, range(arguments.seeds), budgets, arguments.rows, keep=True)
 
 
 if __name__ == "__main__":

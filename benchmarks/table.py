@@ -24,7 +24,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def show() -> None:
     print(f"hours of training: {sum(float(row['seconds']) for row in accuracies) / 3600:.2f}")
 
 
-def rows(path: Path) -> Iterable[dict[str, str]]:
+def rows(path: Path) -> list[dict[str, str]]:
     """The rows there are; a last one that was cut off by a kill is left out."""
     if not path.exists():
         return []

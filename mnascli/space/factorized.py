@@ -201,14 +201,18 @@ class Space:
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
         """The architecture with one decision taken otherwise. Raises UsageError where nothing can be decided."""
-        indices = list(self.encode(architecture))
+        return self.decode(self.mutate_indices(self.encode(architecture), rng))
+
+    def mutate_indices(self, taken: Sequence[int], rng: random.Random) -> tuple[int, ...]:
+        """As `mutate`, of an architecture in the form that `encode` gives."""
+        indices = list(taken)
         open_positions = [position for position, decision in enumerate(self.decisions) if len(decision.choices) > 1]
         if not open_positions:
             raise UsageError(f"{self.source}: the space has a single architecture")
         position = rng.choice(open_positions)
         others = [index for index in range(len(self.decisions[position].choices)) if index != indices[position]]
         indices[position] = rng.choice(others)
-        return self.decode(indices)
+        return tuple(indices)
 
     def on(self, *, size: int | None = None, channels: int | None = None, classes: int | None = None) -> Space:
         """The same space for other pictures; None keeps what is."""
