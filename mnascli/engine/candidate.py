@@ -65,6 +65,7 @@ def train_fully(
         "selection": selection.top1,
         "test": test.top1,
         "test_top5": test.top5,
+        "test_images": test.images,
         "seconds": round(time.monotonic() - began, 3),
         "checkpoint": str(checkpoint),
     }

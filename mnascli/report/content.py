@@ -116,8 +116,10 @@ class Content:
         return [self.state.trials[point.trial] for point in self.view.fronts.get(device, [])]
 
     def compared(self) -> list[dict[str, Any]]:
-        """The winner and the networks beside it, the most accurate first."""
-        return sorted(comparison(self.state), key=lambda row: -(row["test_mean"] or 0.0))
+        """The winner and the networks beside it, the most accurate first; `images` are those of the test part."""
+        rows = sorted(comparison(self.state), key=lambda row: -(row["test_mean"] or 0.0))
+        images = {model: run.get("test_images") for (model, _), run in self.state.long_runs.items()}
+        return [{**row, "images": images.get(row["model"])} for row in rows]
 
     def proxy_and_full(self) -> list[ProxyAndFull]:
         """Trials that had a short and a long training: those of `mnas runs validate`, else the finalists."""

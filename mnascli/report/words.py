@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
+from statistics import NormalDist
 
 
 def share(value: float | None) -> str:
     """A fraction as a percentage."""
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def interval(share_right: float | None, images: int | None) -> str:
+    """Where an accuracy lies with 95 % certainty, known from so many pictures (Wilson's interval)."""
+    if share_right is None or not images:
+        return "-"
+    z = NormalDist().inv_cdf(0.975)
+    middle = (share_right + z * z / (2 * images)) / (1 + z * z / images)
+    half = z / (1 + z * z / images) * math.sqrt(share_right * (1 - share_right) / images + (z / (2 * images)) ** 2)
+    return f"{share(middle - half)} to {share(middle + half)}"
 
 
 def points(value: float | None) -> str:

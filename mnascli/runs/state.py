@@ -24,7 +24,8 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     done               trial, reward
     hopeless           trial (measured too far beyond a target to be trained)
     failed             trial, stage: measure | train, kind, reason
-    long_trained       model, architecture, trial, seed, validation, selection, test, seconds, checkpoint
+    long_trained       model, architecture, trial, seed, validation, selection, test, test_images, seconds,
+                       checkpoint
     validated          candidates: [{trial, architecture, proxy, full}], tau, p_value, images, trusted
     compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
     exported           file, model, trial, size_mb, max_abs_difference, latency_ms (by device)

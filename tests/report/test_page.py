@@ -10,6 +10,7 @@ from made_runs import NASTY, make_run
 
 from mnascli.report.content import gather
 from mnascli.report.page import page, text
+from mnascli.report.words import interval, share
 from mnascli.runs import RunError, create_run
 
 
@@ -34,12 +35,24 @@ def data_of(html: str) -> dict[str, object]:
 def test_a_whole_run(tmp_path: Path) -> None:
     html = page(gather(make_run(tmp_path / "whole")))
     assert "it meets the target on host" in html
+    assert interval(0.841, 1500) in html
     assert "+3.0" in html  # points over mobilenet-v2
     assert "mnas search --data &#39;my pictures&#39;" in html
     assert "Kendall" in html
     data = data_of(html)
     assert set(data["figures"]) == {"plane-0", "rewards", "distributions", "drift", "proxy"}  # type: ignore[call-overload]
     assert len(data["trials"]) == 12  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("right", "images"), [(15, 20), (10, 10), (1262, 1500), (0, 7)])
+def test_intervals_are_those_of_scipy(right: int, images: int) -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy comes with the converter only")
+    low, high = stats.binomtest(right, images).proportion_ci(0.95, method="wilson")
+    assert interval(right / images, images) == f"{share(low)} to {share(high)}"
+
+
+def test_an_interval_needs_a_number_of_pictures() -> None:
+    assert interval(None, 10) == interval(0.5, None) == "-"
 
 
 def test_nothing_in_a_run_becomes_markup(tmp_path: Path) -> None:
