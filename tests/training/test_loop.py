@@ -89,6 +89,20 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, optimizer,
     assert trained_again == trained
 
 
+def test_so_does_one_whose_pictures_workers_decode(tmp_path):
+    recipe = FULL.model_copy(update={"random_crop": 0.5, "color_jitter": 0.2, "rand_augment": 1, "mixup": 0.3})
+    whole, trained = fit(recipe, workers=0)
+    undo = stop_after(4, interrupt)  # in the middle of the second epoch
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe, tmp_path, save_every_s=0, workers=1)
+    finally:
+        undo()
+    resumed, trained_again = fit(recipe, tmp_path, workers=1)
+    assert_same_weights(whole, resumed)
+    assert trained_again == trained
+
+
 def interrupt():
     raise KeyboardInterrupt
 
