@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mnascli.cli.output import RUNS, RunsOption
+from mnascli.errors import UsageError
 
 
 def monitor(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder; none: choose.")] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Show it in a browser instead of this terminal.")] = False,
+    host: Annotated[str, typer.Option("--host", help="Address to serve on (anyone who reaches it can look).")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to serve on.")] = 8000,
     runs: RunsOption = RUNS,
 ) -> None:
     """Watch a search, or look at one that has ended. It reads the run's folder alone: ending it touches no search.
@@ -18,6 +27,23 @@ def monitor(
     Example: mnas monitor demo
     """
     from mnascli.runs import find_run
+
+    path = find_run(run, runs) if run else None
+    if serve:
+        _serve(path, host, port, runs)
+        return
+    if not sys.stdout.isatty():
+        raise UsageError("the monitor needs a terminal; `mnas runs show RUN` prints a run")
     from mnascli.tui.app import MonitorApp
 
-    MonitorApp(find_run(run, runs) if run else None, runs).run()
+    MonitorApp(path, runs).run()
+
+
+def _serve(path: Path | None, host: str, port: int, runs: Path) -> None:
+    try:
+        from textual_serve.server import Server
+    except ImportError:
+        raise UsageError("--serve needs textual-serve: pip install 'mnas[browser]'") from None
+    shown = [] if path is None else [str(path.absolute())]
+    command = [sys.executable, "-m", "mnascli.cli.main", "monitor", *shown, "--runs", str(runs.absolute())]
+    Server(shlex.join(command), host=host, port=port, title="mnas monitor").serve()

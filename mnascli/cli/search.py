@@ -55,6 +55,9 @@ def search(
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="RUN", autocompletion=complete_run, help="Go on with a run.")
     ] = None,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Watch it live; the search goes on when the monitor is left.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would run and how long, and stop.")] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
@@ -71,6 +74,8 @@ def search(
     Example: mnas search --template quick --dry-run
 
     Example: mnas search --resume pictures --trials 200
+
+    Example: mnas search --data ./pictures --target-ms 75 --monitor
     """
     if resume is not None and any((template, config, data, device, target_ms, name, seed, dry_run)):
         raise UsageError(
@@ -86,6 +91,12 @@ def search(
     if dry_run:
         _dry_run(template, config, flags, as_json)
         return
+    if monitor:
+        from mnascli.cli.watching import search_and_watch
+
+        if as_json:
+            raise UsageError("--monitor shows the search and --json prints its end: give one of them")
+        raise typer.Exit(search_and_watch(resume, name or _default_name(template, config), runs))
     job = _open(resume, trials, runs) if resume else _begin(template, config, flags, name, runs)
     path = job.run.path
     try:
@@ -114,13 +125,19 @@ def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
 
 def _begin(template: str | None, config: Path | None, flags: dict[str, Any], name: str | None, runs: Path) -> Job:
     from mnascli.engine import pipeline
-    from mnascli.engine.config import DEFAULT_TEMPLATE, resolve
+    from mnascli.engine.config import resolve
 
     resolved = resolve(template, config, flags)
     if not flags["devices"] and resolved.devices == ("host",):
         say("no device was named: measuring on this machine (host); --device names another")
+    return pipeline.begin(resolved, runs / (name or _default_name(template, config)))
+
+
+def _default_name(template: str | None, config: Path | None) -> str:
+    from mnascli.engine.config import DEFAULT_TEMPLATE
+
     stem = Path(template or (config.stem if config else DEFAULT_TEMPLATE)).stem
-    return pipeline.begin(resolved, runs / (name or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"))
+    return f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _open(resume: str, trials: int | None, runs: Path) -> Job:

@@ -75,7 +75,17 @@ def _ask(run: Run, searcher: Searcher, count: int) -> None:
     write_atomically(run.path / file, buffer.getvalue())
     asked = [{"trial": first + n, "architecture": str(one)} for n, one in enumerate(architectures)]
     run.append("asked", step=step, searcher=file, trials=asked)
+    if learned := searcher.probabilities():
+        run.append("learned", step=step, probabilities=_by_choice(searcher, learned))
     (run.path / f"searcher/step-{step - STATES_KEPT:06d}.pt").unlink(missing_ok=True)
+
+
+def _by_choice(searcher: Searcher, learned: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    choices = {decision.tag: decision.choices for decision in searcher.space.decisions}
+    return {
+        tag: {str(choice): round(p, 4) for choice, p in zip(choices[tag], probabilities, strict=True)}
+        for tag, probabilities in learned.items()
+    }
 
 
 def _load_state(run: Run, file: str) -> dict[str, Any]:

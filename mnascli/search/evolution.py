@@ -50,6 +50,15 @@ class Evolution(Searcher):
         self._asked = 0
         self._screen = Screen(space, options.noise)
 
+    def probabilities(self) -> dict[str, list[float]]:
+        """The share of the living that made each choice."""
+        living = [indices for indices, _ in self._population]
+        columns = zip(self.space.decisions, zip(*living, strict=True), strict=True) if living else ()
+        return {
+            decision.tag: [taken.count(choice) / len(living) for choice in range(len(decision.choices))]
+            for decision, taken in columns
+        }
+
     def _propose(self, count: int) -> list[Indices]:
         return [self._next() for _ in range(count)]
 

@@ -26,6 +26,8 @@ from mnascli.space import Space
 
 OUTLIER = 3.0  # times the median size of a batch's advantages: what lies beyond counts as much as that (normalize)
 
+DRAWN = 64  # sequences, to tell how likely a choice is
+
 
 class PpoOptions(Schema):
     hidden: int = Field(100, ge=1, description="Units of the LSTM.")
@@ -106,6 +108,14 @@ class Ppo(Searcher):
         # log p of each choice when it was sampled: the clipped ratio is against the policy of that time
         self._asked: dict[Indices, list[float]] = {}
         self._told: list[tuple[Indices, list[float], float]] = []  # choices, log p when sampled, reward
+
+    def probabilities(self) -> dict[str, list[float]]:
+        """The mean over sequences drawn from the controller, whose decisions hang on those before them."""
+        with torch.no_grad():
+            choices, _ = self._controller.sample(DRAWN, torch.Generator().manual_seed(self.seed))
+            means = self._controller.log_p(choices).exp().mean(dim=0).tolist()
+        pairs = zip(self.space.decisions, means, strict=True)
+        return {decision.tag: row[: len(decision.choices)] for decision, row in pairs}
 
     def _propose(self, count: int) -> list[Indices]:
         if count == 0:

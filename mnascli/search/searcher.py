@@ -67,6 +67,13 @@ class Searcher(ABC):
         """Learn from finished trials. Raises UsageError for an architecture that is not of the space."""
         self._learn([(self.space.encode(result.architecture), result.reward) for result in results])
 
+    def probabilities(self) -> dict[str, list[float]]:
+        """How likely each choice of each decision is now, by the decision's tag; empty where nothing is learned.
+
+        Takes nothing from the searcher's randomness: asking changes no proposal.
+        """
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on from here."""
         return {**self._identity(), "state": self._state()}

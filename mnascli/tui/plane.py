@@ -52,8 +52,9 @@ class Plane(Panel):
     def draw(self, source: RunSource) -> None:
         view = source.overview
         plot, caption = self.query_one(Plot), self.query_one(Static)
-        if not view.devices:
-            caption.update("no latency was measured yet")
+        plot.display = any(view.points.values())
+        if not plot.display:
+            caption.update("no trial is done yet")
             return
         device = list(view.devices)[self.device_index % len(view.devices)]
         points = view.points.get(device, [])

@@ -30,6 +30,7 @@ class Rewards(Panel):
     def draw(self, source: RunSource) -> None:
         view = source.overview
         plot, caption = self.query_one(Plot), self.query_one(Static)
+        plot.display = bool(view.rewards)
         if not view.rewards:
             caption.update("no trial was rewarded yet")
             return

@@ -7,7 +7,7 @@ import pytest
 from fakes import DEVICE, TARGET_MS, evaluate, small_space
 
 from mnascli.engine.loop import Evaluate, Job, Outcome, SearchStoppedError, search
-from mnascli.runs import Run, RunError, create_run, open_run
+from mnascli.runs import EventReader, Run, RunError, create_run, open_run, overview
 from mnascli.search import Objective, create_searcher
 
 
@@ -91,3 +91,15 @@ def test_a_hopeless_candidate_is_not_trained_and_tells_the_searcher(tmp_path: Pa
     # As the worst accuracy so far at its own latency: below every trained one, above a failure.
     assert [result.reward for result in told[::2]] == pytest.approx([0.51 * 10 / 31] * 4)
     assert all(result.accuracy is None and result.latency_ms == {DEVICE: 31.0} for result in told[::2])
+
+
+def test_what_the_searcher_has_learned_is_logged_with_each_step(tmp_path: Path) -> None:
+    searcher = create_searcher("reinforce", small_space(), seed=1, learning_rate=0.1)
+    with create_run(tmp_path / "run", "", {}) as run:
+        run.append("target_set", target_ms={DEVICE: TARGET_MS}, why="test")
+        search(run, searcher, evaluate, Objective(target_ms={DEVICE: TARGET_MS}), trials=8, batch=4, failures=9)
+    view = overview(EventReader(tmp_path / "run" / "events.jsonl").read())
+    assert [step for step, _ in view.entropies] == [0, 1]
+    assert view.entropies[0][1] == pytest.approx(1.0) > view.entropies[1][1]
+    assert view.probabilities.keys() == {decision.tag for decision in small_space().decisions}
+    assert view.probabilities["block1.kernel"].keys() == {"3", "5"}

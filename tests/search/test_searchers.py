@@ -196,3 +196,29 @@ def test_only_making_ppo_imports_torch() -> None:
         "[s.create_searcher(n, space) for n in ('random', 'evolution', 'reinforce')]; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_probabilities_are_of_the_spaces_choices_and_asking_for_them_changes_nothing(name: str) -> None:
+    asked, other = (create_searcher(name, SPACE, seed=4, **QUICK.get(name, {})) for _ in range(2))
+    for _ in range(4):
+        proposals = asked.ask(6)
+        assert proposals == other.ask(6)
+        asked.tell(results(proposals))
+        other.tell(results(proposals))
+        probabilities = asked.probabilities()
+        assert probabilities.keys() <= {decision.tag for decision in SPACE.decisions}
+        for decision in SPACE.decisions if probabilities else ():
+            assert len(probabilities[decision.tag]) == len(decision.choices)
+            assert sum(probabilities[decision.tag]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", sorted(set(SEARCHERS) - {"random"}))
+def test_what_is_rewarded_becomes_likelier(name: str) -> None:
+    """Every decision's first choice is rewarded: on average it must be drawn more often than an even draw would."""
+    searcher = create_searcher(name, SPACE, seed=4, **QUICK.get(name, {}))
+    run(searcher, 40)
+    probabilities = searcher.probabilities()
+    first = [probabilities[decision.tag][0] for decision in SPACE.decisions]
+    even = [1 / len(decision.choices) for decision in SPACE.decisions]
+    assert sum(first) > 1.2 * sum(even)
