@@ -32,6 +32,7 @@ runs/screenshots/meta.json: | $(STAMP)
 
 screenshots: runs/screenshots/meta.json
 	$(BIN)/python scripts/screenshots.py runs/screenshots docs/images
+	$(BIN)/python scripts/monitor_screenshot.py runs/screenshots docs/images/monitor.svg
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel

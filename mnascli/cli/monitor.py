@@ -9,12 +9,16 @@ from typing import Annotated
 
 import typer
 
+from mnascli.cli.completion import complete_run
 from mnascli.cli.output import RUNS, RunsOption
 from mnascli.errors import UsageError
 
 
 def monitor(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder; none: choose.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", autocompletion=complete_run, help="A run's name or folder; none: choose."),
+    ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Show it in a browser instead of this terminal.")] = False,
     host: Annotated[str, typer.Option("--host", help="Address to serve on (anyone who reaches it can look).")] = (
         "127.0.0.1"
@@ -25,6 +29,8 @@ def monitor(
     """Watch a search, or look at one that has ended. It reads the run's folder alone: ending it touches no search.
 
     Example: mnas monitor demo
+
+    Example: mnas monitor demo --serve --port 8080
     """
     from mnascli.runs import find_run
 

@@ -124,17 +124,21 @@ class Overview:
         return None
 
     def per_hour(self) -> float | None:
-        """Trials (or long trainings) an hour, lately; None before there are two."""
+        """Trials (or long trainings) an hour, lately, from the begin of the phase on; None before there is one."""
         if len(self._ends) < 2 or self._ends[-1] <= self._ends[0]:
             return None
         return 3600 * (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
 
-    def left_s(self, plan: Plan) -> float | None:
-        """Seconds from the last event to the end of the phase; None where that cannot be told."""
+    def left_s(self, plan: Plan, now: float | None = None) -> float | None:
+        """Seconds to the end of the phase, from the last event on or from `now`; None where that cannot be told.
+
+        Trials end in bursts, as batches do: what has passed since the last one counts too.
+        """
         progress, rate = self.progress(plan), self.per_hour()
         if progress is None or rate is None or self.state.is_finished:
             return None
-        return 3600 * (progress[1] - progress[0]) / rate
+        passed = max(self._ends[-1], now or 0.0) - self._ends[0]
+        return passed / (len(self._ends) - 1) * (progress[1] - progress[0])
 
     def waiting(self, device: str) -> int:
         """Trials of the last batch that this device has not measured yet: its queue."""
@@ -178,6 +182,7 @@ class Overview:
                 self.best = self.state.best()
             case "phase" | "run_resumed":
                 self._ends.clear()  # the rate of other work, or the time in between, says nothing
+                self._ends.append(event["time"])
                 self.trials_wanted = event.get("trials", self.trials_wanted)
             case "long_trained":
                 self._ends.append(event["time"])

@@ -68,9 +68,13 @@ class Plane(Panel):
         if target_ms is not None:
             plot.add_v_line(target_ms, line_style="red")
             legend.append("│", "red").append(f" target {words.milliseconds(target_ms)}  ")
+        models = references(view.state, device)
         lowest = float(self._y.min()) if len(self._y) else 0.0
-        for letter, one in zip(ascii_uppercase, references(view.state, device), strict=False):
-            y = lowest if one.accuracy is None else one.accuracy
+        heights = [lowest if one.accuracy is None else one.accuracy for one in models]
+        targets = [] if target_ms is None else [target_ms]
+        if len(self._y):
+            plot.room(np.append(self._x, [*(one.latency_ms for one in models), *targets]), np.append(self._y, heights))
+        for letter, one, y in zip(ascii_uppercase, models, heights, strict=False):
             plot.marks([one.latency_ms], [y], letter, "bold yellow")
             accuracy = "latency alone" if one.accuracy is None else f"{one.accuracy:.3f} on test, trained in full"
             said = f" {one.model} ({accuracy})  " if self.size.width > 60 else f" {one.model}  "

@@ -16,6 +16,7 @@ from textual_plot import PlotWidget
 
 Array = NDArray[np.float64]
 DOTS = (2, 4)  # dots of a cell in braille: across, down
+MARGIN = 0.06  # of what the points span, left free on every side
 
 
 class Plot(PlotWidget):
@@ -29,13 +30,22 @@ class Plot(PlotWidget):
             self.plot = plot
             self.x, self.y, self.cell_x, self.cell_y = x, y, cell_x, cell_y
 
-    DEFAULT_CSS = "Plot { height: 1fr; }"
+    DEFAULT_CSS = """
+    Plot { height: 1fr; }
+    Plot > .plot--axis { color: $primary; }
+    Plot > .plot--tick { color: $foreground; text-style: none; }
+    """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.set_reactive(Plot.margin_top, 0)
         self.set_reactive(Plot.margin_bottom, 1)
         self.set_reactive(Plot.margin_left, 7)
+
+    def room(self, x: Sequence[float] | Array, y: Sequence[float] | Array) -> None:
+        """Leave some room around these points, so that none of them falls onto the frame."""
+        (left, right), (low, high) = _widened(np.asarray(x)), _widened(np.asarray(y))
+        self.marks([left, right], [low, high], " ", "")
 
     def cloud(self, x: Array, y: Array, style: str) -> None:
         """Draw points as dots; of those that fall onto one dot, one."""
@@ -54,6 +64,12 @@ class Plot(PlotWidget):
         x, y = self.get_coordinate_from_pixel(cell.x, cell.y)
         next_x, next_y = self.get_coordinate_from_pixel(cell.x + 1, cell.y + 1)
         self.post_message(self.Picked(self, x, y, abs(next_x - x) or 1.0, abs(next_y - y) or 1.0))
+
+
+def _widened(values: Array) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = (high - low) * MARGIN or 1e-3 * abs(low) or 1e-3
+    return low - margin, high + margin
 
 
 def thinned(x: Array, y: Array, size: Size) -> tuple[Array, Array]:

@@ -74,9 +74,7 @@ def pace(source: RunSource) -> Text:
     state = view.state
     parts = []
     if source.plan and not state.is_finished and not state.stopped:
-        left_s = view.left_s(source.plan)
-        if left_s is not None and source.is_written() is not False and state.last_time is not None:
-            left_s = max(0.0, left_s - (time.time() - state.last_time))
+        left_s = view.left_s(source.plan, time.time() if source.is_written() else None)
         parts.append(f"left in this phase {words.duration(left_s)}")
     parts.append(f"rate {words.rate(view.per_hour())}")
     if state.began is not None and state.last_time is not None:

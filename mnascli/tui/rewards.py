@@ -20,6 +20,7 @@ class Rewards(Panel):
 
     def __init__(self) -> None:
         super().__init__()
+        self._trials: list[int] = []
         self._x: Array = np.empty(0)
         self._y: Array = np.empty(0)
 
@@ -34,15 +35,17 @@ class Rewards(Panel):
         if not view.rewards:
             caption.update("no trial was rewarded yet")
             return
-        array = np.array(view.rewards, dtype=np.float64)
-        self._x, self._y = array[:, 0], array[:, 1]
+        self._trials = [trial for trial, _ in view.rewards]
+        self._y = np.array([reward for _, reward in view.rewards], dtype=np.float64)
+        self._x = np.arange(1, len(self._y) + 1, dtype=np.float64)
         plot.clear()
+        plot.room(self._x, self._y)
         plot.cloud(self._x, self._y, "grey62")
         chosen = np.unique(np.linspace(0, len(view.means) - 1, 2 * max(1, self.size.width)).astype(int))
         plot.line(self._x[chosen], np.array(view.means)[chosen], "bold cyan")
         caption.update(
             Text.assemble(
-                ("reward ↑ trial →   ", "bold"),
+                ("reward ↑ trials done →   ", "bold"),
                 ("∙", "grey62"),
                 " trial  ",
                 ("⡠⠊", "bold cyan"),
@@ -54,4 +57,4 @@ class Rewards(Panel):
     def _open(self, event: Plot.Picked) -> None:
         index = nearest(event, self._x, self._y)
         if index is not None:
-            self.post_message(TrialChosen(int(self._x[index])))
+            self.post_message(TrialChosen(self._trials[index]))

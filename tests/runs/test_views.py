@@ -63,7 +63,9 @@ def test_rate_and_time_left() -> None:
     assert view.progress(PLAN) == (10, 40)
     assert view.per_hour() == pytest.approx(360)
     assert view.left_s(PLAN) == pytest.approx(300)
-    assert overview(search(1)).left_s(PLAN) is None
+    assert view.left_s(PLAN, now=150.0) == pytest.approx(450)  # nothing ended for a while: it takes longer
+    assert overview(search(1)).left_s(PLAN) == pytest.approx(390)
+    assert overview(search(0)).left_s(PLAN) is None
     view.apply(event("run_resumed", 99999.0, trials=60))  # a night in between says nothing of the rate
     assert view.per_hour() is None and view.progress(PLAN) == (10, 60)
     view.apply(event("phase", 99999.0, phase="finalists"))
