@@ -45,11 +45,13 @@ class Screen:
         if self._posterior is None:
             self._posterior = self._fit()
         mean, root = self._posterior
-        return mean + root @ np.array([rng.gauss(0, 1) for _ in range(self._size)])
+        drawn: npt.NDArray[np.float64] = mean + root @ np.array([rng.gauss(0, 1) for _ in range(self._size)])
+        return drawn
 
     def value(self, weights: npt.NDArray[np.float64], proposals: Sequence[Indices]) -> npt.NDArray[np.float64]:
         """The valuation of each proposal."""
-        return weights[np.array(proposals) + self._offsets].sum(1)
+        values: npt.NDArray[np.float64] = weights[np.array(proposals) + self._offsets].sum(1)
+        return values
 
     def _fit(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Mean and square root of the covariance of the weights: Bayesian linear regression."""
