@@ -121,13 +121,14 @@ class _Connection:
                 stream.end()
 
     def _read(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = self._socket.recv(count - len(data))
+        parts = []
+        while count > 0:
+            more = self._socket.recv(min(count, 1 << 20))
             if not more:
                 raise EOFError
-            data += more
-        return data
+            parts.append(more)
+            count -= len(more)
+        return b"".join(parts)
 
 
 class _Stream:
@@ -138,7 +139,7 @@ class _Stream:
         self.ready = threading.Semaphore(0)
         self.incoming: queue.Queue[bytes] = queue.Queue()
         self._ended = False
-        self._rest = b""
+        self._rest, self._at = b"", 0
 
     def serve(self, service: str) -> None:
         adbd = self.connection.adbd
@@ -164,13 +165,16 @@ class _Stream:
             self.ready.acquire()
 
     def read(self, count: int) -> bytes:
-        while len(self._rest) < count:
-            more = self.incoming.get()
-            if not more:
-                raise EOFError
-            self._rest += more
-        data, self._rest = self._rest[:count], self._rest[count:]
-        return data
+        parts = []
+        while count > 0:
+            if self._at == len(self._rest):
+                self._rest, self._at = self.incoming.get(), 0
+                if not self._rest:
+                    raise EOFError
+            parts.append(self._rest[self._at : self._at + count])
+            self._at += len(parts[-1])
+            count -= len(parts[-1])
+        return b"".join(parts)
 
     def end(self) -> None:
         self._ended = True
@@ -229,12 +233,13 @@ class _Files:
 
     def _send(self, path_and_mode: str) -> None:
         path, _, mode = path_and_mode.rpartition(",")
-        content = b""
+        parts = []
         while True:
             name, length = struct.unpack("<4sI", self.stream.read(8))
             if name == b"DONE":
                 break
-            content += self.stream.read(length)
+            parts.append(self.stream.read(length))
+        content = b"".join(parts)
         target = self._at(path)
         room = self.adbd.free_bytes()
         try:
