@@ -157,6 +157,6 @@ def show(
         rows.append((trial.trial, trial.state, trial.accuracy, latency, trial.reward, last))
     print_table(("trial", "state", "accuracy", "latency_ms", "reward", "architecture"), rows)
     targets = ", ".join(f"{device} {ms:.3f} ms" for device, ms in state.targets_ms.items())
-    print(f"\ntarget: {targets or 'not set yet'}; phase: {state.phase}")
+    print(f"\ntarget: {targets or 'not set yet'}; phase: {'finished' if state.is_finished else state.phase}")
     if state.stopped:
         print(f"stopped: {state.stopped}")
