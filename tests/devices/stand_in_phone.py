@@ -273,6 +273,10 @@ class AdbServer:
         phone.close()
         self.client.disconnect(phone.address)
         self._phones.remove(phone)
+        # The server takes a moment to forget it: the next test is not to find it in the list.
+        end = time.monotonic() + 10
+        while phone.address in [one.serial for one in self.client.list()] and time.monotonic() < end:
+            time.sleep(0.02)
 
     def attach(self, phone: StandInPhone) -> None:
         """Plug a phone in and wait until the server sees it (as unauthorized, if it is)."""
