@@ -3,7 +3,7 @@
     python benchmarks/demo.py [--seeds 3] [--runs runs/demo]
 
 Each seed is a search of its own, `mnas search --template quick --seed N`; its trainings are seeded from it. One
-that was broken off goes on, one that is finished is not run again. Latencies compare within a search, not between searches.
+that was broken off goes on, one that is finished is not run again. Latencies compare within a search alone.
 """
 
 from __future__ import annotations
