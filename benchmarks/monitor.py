@@ -94,6 +94,7 @@ async def measure(path: Path, trials: int, events_per_second: int, architectures
         while not watched.draws:
             await asyncio.sleep(0.01)
         result["first screen s"] = time.perf_counter() - began
+        result["first screen processor s"] = time.process_time() - cpu
         screen = app.screen
         assert isinstance(screen, RunScreen)
         while screen.source.is_reading or screen.source.overview.finished < trials:
@@ -149,7 +150,8 @@ def main() -> None:
         result = asyncio.run(measure(path, arguments.trials, arguments.events_per_second, architectures))
     print(f"{arguments.trials:,} trials, a log of {size_mb:.0f} MB\n")
     print("| what | measured | aim |\n|---|---|---|")
-    print(f"| first screen | {result['first screen s']:.2f} s | under 1 s |")
+    first_s, first_cpu_s = result["first screen s"], result["first screen processor s"]
+    print(f"| first screen | {first_s:.2f} s ({first_cpu_s:.2f} s of processor) | under 1 s |")
     cpu_s = result["whole log processor s"]
     print(f"| the whole log shown | {result['whole log s']:.1f} s ({cpu_s:.1f} s of processor) | - |")
     print(f"| that, over json.loads of every line ({plain_s:.1f} s) | {cpu_s / plain_s:.2f} times | - |")

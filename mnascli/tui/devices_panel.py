@@ -76,6 +76,8 @@ def state(view: DeviceView, source: RunSource) -> str:
         return f"! {notice(view.notice)} (at {words.clock(view.notice['time'])})"
     if run.is_finished:
         return "✓ the run is finished"
+    if run.stopped:
+        return "✗ the search has stopped"
     if source.is_written() is False:
         return "· no search is writing this run"
     if run.phase != "search":

@@ -42,10 +42,10 @@ class RunSource:
         return self.path.name
 
     def poll(self, budget_s: float) -> bool:
-        """Take new events in for at most about `budget_s` seconds; whether there were any."""
+        """Take new events in for at most about `budget_s` seconds of processor time; whether there were any."""
         if self.problem:
             return False
-        before, deadline = self._reader.line, time.perf_counter() + budget_s
+        before, deadline = self._reader.line, time.thread_time() + budget_s
         try:
             if self._was_cut():
                 self.reload()
@@ -53,7 +53,7 @@ class RunSource:
                 self._events = self._reader.read()
             for count, event in enumerate(self._events):
                 self.overview.apply(event)
-                if count % CHECK_EVERY == CHECK_EVERY - 1 and time.perf_counter() > deadline:
+                if count % CHECK_EVERY == CHECK_EVERY - 1 and time.thread_time() > deadline:
                     break
             else:
                 self._events = None
