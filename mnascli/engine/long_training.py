@@ -11,8 +11,8 @@ from typing import Any
 from mnascli import nets
 from mnascli.data import Dataset
 from mnascli.engine.executors import usable_cores
+from mnascli.engine.model_data import data_of
 from mnascli.engine.models import find_model
-from mnascli.engine.practice import data_of
 from mnascli.errors import UsageError
 from mnascli.training.board import open_board
 from mnascli.training.checkpoint import save_checkpoint

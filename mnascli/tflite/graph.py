@@ -27,7 +27,7 @@ class Graph:
         self._operators: list[Any] = []
         self._codes: dict[int, int] = {}
         # By the schema, buffer 0 is empty and belongs to all tensors that are computed.
-        self._buffers = [_Buffer()]
+        self._buffers = [Buffer()]
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> int:
         """A float tensor that is the input or computed."""
@@ -83,11 +83,7 @@ class Graph:
             metadata=[schema.MetadataT(name="min_runtime_version", buffer=version)],
             signatureDefs=[signature],
         )
-        # Room for all constants at once: a builder that grows copies everything again and again.
-        constants = sum(len(buffer.content) for buffer in self._buffers)
-        builder = flatbuffers.Builder(constants + 512 * len(self._tensors) + 8192)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return pack(model)
 
     def _add_tensor(self, name: str, shape: tuple[int, ...], kind: int, buffer: int) -> int:
         tensor = schema.TensorT(
@@ -102,11 +98,11 @@ class Graph:
         return len(self._tensors) - 1
 
     def _add_buffer(self, content: bytes) -> int:
-        self._buffers.append(_Buffer(content))
+        self._buffers.append(Buffer(content))
         return len(self._buffers) - 1
 
 
-class _Buffer:
+class Buffer:
     """Bytes of a constant. The schema demands a 16-byte alignment that its own Python classes do not keep."""
 
     def __init__(self, content: bytes = b"") -> None:
@@ -122,6 +118,16 @@ class _Buffer:
         if self.content:
             schema.BufferAddData(builder, data)
         return int(schema.BufferEnd(builder))
+
+
+def pack(model: Any) -> bytes:
+    """The bytes of a model whose buffers are all of the class `Buffer`."""
+    # Room for all constants at once: a builder that grows copies everything again and again.
+    constants = sum(len(buffer.content) for buffer in model.buffers)
+    tensors = sum(len(subgraph.tensors) for subgraph in model.subgraphs)
+    builder = flatbuffers.Builder(constants + 512 * tensors + 8192)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def _operator_code(code: int) -> Any:

@@ -1,10 +1,14 @@
-"""A float .tflite as an int8 one: weights and activations, input and output, all in integers (ai-edge-quantizer)."""
+"""A float .tflite in smaller numbers, by ai-edge-quantizer.
+
+int8: weights and activations, input and output, all in integers. dynamic: weights in int8, activations in float, which
+the kernels turn into integers as they go. fp16: weights in half precision; a CPU turns them back when it loads them.
+"""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +17,17 @@ from mnascli.errors import MnasError, UsageError
 from mnascli.tflite.files import replacing
 from mnascli.tflite.interpreter import input_shape, read_file
 
+Kind = Literal["int8", "dynamic", "fp16"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 THREADS = 1  # of the calibration: the library's 16 would disturb whatever is measured on this machine
 
 
-def quantize(model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None) -> Path:
-    """Write the int8 twin of the float file `model`; returns its path.
+def quantize(
+    model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None, kind: Kind = "int8"
+) -> Path:
+    """Write the int8 twin (or another kind) of the float file `model`; returns its path.
 
-    `images`, (N, size, size, channels), normalised as in training, show which values the activations take. Without
+    `images`, (N, size, size, channels), normalised as in training, show int8 which values the activations take. Without
     them all are taken to lie between -1 and 1: the answers are then worth nothing, the time is the same, and so are
     the bytes every time.
     Raises UsageError if `model` is no .tflite or the images do not fit it, MnasError if it cannot be quantized.
@@ -28,10 +36,12 @@ def quantize(model: Path | str, path: Path | str, images: npt.NDArray[np.float32
     file = read_file(model)
     if images is not None and images.shape[1:] != input_shape(model)[1:]:
         raise UsageError(f"{model}: takes images of shape {input_shape(model)[1:]}, not {images.shape[1:]}")
-    quantizer, recipe = _import_quantizer()
+    quantizer = _import_quantizer()
     try:
-        work = quantizer.Quantizer(str(model), recipe.static_wi8_ai8())
-        ranges = _made_up_ranges(file) if images is None else _calibrate(work, file, images)
+        work = quantizer.Quantizer(str(model), _recipe(kind))
+        ranges = None
+        if kind == "int8":
+            ranges = _made_up_ranges(file) if images is None else _calibrate(work, file, images)
         content = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
     except Exception as error:  # the library raises many kinds, of which none is the user's
         reason = next(iter(str(error).splitlines()), "")
@@ -39,6 +49,27 @@ def quantize(model: Path | str, path: Path | str, images: npt.NDArray[np.float32
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+def _recipe(kind: Kind) -> Any:
+    from ai_edge_quantizer import algorithm_manager, qtyping, recipe, recipe_manager
+
+    if kind == "int8":
+        return recipe.static_wi8_ai8()
+    if kind == "dynamic":
+        return recipe.dynamic_wi8_afp32()
+    recipes = recipe_manager.RecipeManager()
+    recipes.add_quantization_config(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        ),
+        algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
+    )
+    return recipes.get_quantization_recipe()
 
 
 def _made_up_ranges(file: Any) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
@@ -72,12 +103,12 @@ class _NoBar:
         pass
 
 
-def _import_quantizer() -> tuple[Any, Any]:
-    """The library's modules, made silent; imported here because that takes half a second."""
-    from ai_edge_quantizer import quantizer, recipe
+def _import_quantizer() -> Any:
+    """The library's module, made silent; imported here because that takes half a second."""
+    from ai_edge_quantizer import quantizer
     from ai_edge_quantizer.utils import progress_utils
 
     progress_utils.ProgressBar = _NoBar
     # Its own way of looking at every tensor: nothing that a user could do something about.
     warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
-    return quantizer, recipe
+    return quantizer

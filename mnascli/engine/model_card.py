@@ -1,0 +1,137 @@
+"""A model card beside each export: what it is, how it was made, how good and how fast it is. Markdown and JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mnascli
+from mnascli.devices.measuring import Latency
+from mnascli.space import Architecture, count
+from mnascli.tflite.files import replacing
+from mnascli.training.checkpoint import About
+
+NO_LICENCE = "not stated: that of the training pictures may bind the weights too"
+
+
+def describe(
+    architecture: Architecture,
+    about: About,
+    exported: Mapping[str, Any],
+    latencies: Sequence[Latency],
+    licence: str,
+) -> dict[str, Any]:
+    """All that the card says, JSON-ready. Accuracies are fractions, latencies milliseconds."""
+    cost = count(architecture)
+    return {
+        "schema": 1,
+        "made_by": f"mnas {mnascli.__version__}",
+        "architecture": str(architecture),
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "input": {
+            "shape": [1, architecture.size, architecture.size, architecture.channels],
+            "mean": about.mean,
+            "std": about.std,
+            "evaluation_crop": about.recipe.evaluation_crop,
+        },
+        "classes": about.classes,
+        "data": {"name": about.data, "hash": about.data_hash},
+        "training": about.recipe.model_dump(mode="json"),
+        "licence": licence or NO_LICENCE,
+        "export": dict(exported),
+        "latency": [_latency(one) for one in latencies],
+    }
+
+
+def write(card: Mapping[str, Any], file: Path) -> tuple[Path, Path]:
+    """The card beside `file`, as .card.md and .card.json; with the sha256 of the file. Raises MnasError."""
+    card = {**card, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    paths = file.with_suffix(".card.md"), file.with_suffix(".card.json")
+    for path, text in zip(paths, (to_markdown(card), json.dumps(card, indent=2) + "\n"), strict=True):
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return paths
+
+
+def to_markdown(card: Mapping[str, Any]) -> str:
+    """The card for people."""
+    export, low_high = card["export"], card["export"]["test_top1_interval"]
+    kind = "float32" if export["quantization"] == "none" else export["quantization"]
+    size = card["input"]["shape"][1]
+    normal = f"(pixel / 255 - {_numbers(card['input']['mean'])}) / {_numbers(card['input']['std'])}"
+    training = ", ".join(f"{key} {value}" for key, value in card["training"].items() if value not in (None, 0, (), []))
+    latency = [
+        f"| {one['device']} | {one['median_ms']:.3f} | {one['p5_ms']:.3f} - {one['p95_ms']:.3f} | {one['verdict']} | "
+        f"{one['threads']} on {one['accelerator']} | {one['os_build']} | {one['runtime']} |"
+        for one in card["latency"]
+    ]
+    return f"""# {Path(export["file"]).name}
+
+An image classifier for {len(card["classes"])} classes, as TFLite; made by {card["made_by"]}.
+
+| | |
+|---|---|
+| sha256 | `{card["sha256"]}` |
+| size | {export["size_mb"]:.2f} MB |
+| arithmetic | {kind}: {export["float_operators"]} of {export["operator_count"]} operators run in float |
+| written by | {export["writer"]} |
+| input | `image`, {card["input"]["shape"]}: a {size}x{size} picture as {normal} |
+| output | `logits`, one for each of the labels in the file |
+| licence | {card["licence"]} |
+
+## Accuracy
+
+Top-1 {export["test_top1"]:.4f} on {export["test_images"]} test pictures that decided nothing
+(95 % interval {low_high[0]:.4f} to {low_high[1]:.4f}).
+
+On {export["parity_images"]} validation pictures: top-1 {export["parity_top1"]:.4f}, the trained network
+{export["network_top1"]:.4f}; {export["differing_predictions"]} predictions differ, largest difference of a logit
+{export["max_abs_difference"]:.2g}.
+
+## Latency
+
+| device | median ms | p5 - p95 | verdict | threads | OS build | runtime |
+|---|---|---|---|---|---|---|
+{chr(10).join(latency)}
+
+## Network
+
+    {card["architecture"]}
+
+{card["parameters"]:,} parameters, {card["multiply_adds"]:,} multiply-adds.
+
+## Training
+
+Data: {card["data"]["name"]}, hash `{card["data"]["hash"]}`.
+
+Recipe: {training}.
+
+Classes: {", ".join(card["classes"])}.
+"""
+
+
+def _latency(latency: Latency) -> dict[str, Any]:
+    conditions = latency.sessions[0].before
+    return {
+        "device": latency.device,
+        "median_ms": latency.median_ms,
+        "p5_ms": latency.p5_ms,
+        "p95_ms": latency.p95_ms,
+        "runs": latency.runs,
+        "verdict": latency.verdict,
+        "problem": latency.problem,
+        "threads": latency.setup.threads,
+        "cores": conditions.cores,
+        "accelerator": latency.setup.accelerator,
+        "os_build": conditions.os_build,
+        "runtime": conditions.runtime,
+        "model_sha256": latency.model_sha256,
+    }
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.4f}" for value in values) + ")"

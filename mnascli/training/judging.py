@@ -1,0 +1,99 @@
+"""All that an evaluation tells of predictions: accuracy with its interval, class by class, confusions, calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnascli.training.scoring import scores
+
+Z_95 = 1.959963984540054  # of the normal distribution, for an interval of 95 %
+CALIBRATION_BINS = 15  # as Guo et al. (2017) take
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class. `recall`: the share of its images that are found; `precision`: of those called so, the right ones.
+
+    None where there is no image to take a share of.
+    """
+
+    name: str
+    images: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All accuracies are fractions from 0 to 1.
+
+    `interval` is Wilson's for top-1, of 95 %. `calibration_error` is the expected difference of confidence and accuracy
+    (ECE, 15 bins). `confusions` are (true class, predicted class, images) of all mistakes, the most frequent first.
+    """
+
+    top1: float
+    top5: float
+    images: int
+    interval: tuple[float, float]
+    calibration_error: float
+    classes: tuple[ClassScore, ...]
+    confusions: tuple[tuple[str, str, int], ...]
+
+
+def judge(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Judgement:
+    """The judgement of logits (N, classes) against labels (N,), N being 1 or more. Raises as `scores` does."""
+    result = scores(logits, labels)
+    predicted = logits.argmax(1)
+    counts = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
+    counts = counts.reshape(len(classes), len(classes))
+    wrong = [
+        (classes[true], classes[called], int(counts[true, called]))
+        for true, called in np.argwhere(counts).tolist()
+        if true != called
+    ]
+    return Judgement(
+        top1=result.top1,
+        top5=result.top5,
+        images=result.images,
+        interval=wilson(result.top1, result.images),
+        calibration_error=calibration_error(logits, labels),
+        classes=tuple(
+            ClassScore(
+                name,
+                int(counts[index].sum()),
+                _share(counts[index, index], counts[index].sum()),
+                _share(counts[index, index], counts[:, index].sum()),
+            )
+            for index, name in enumerate(classes)
+        ),
+        confusions=tuple(sorted(wrong, key=lambda one: (-one[2], one))),
+    )
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The interval in which the true share lies with 95 %, after `count` images gave `share` (Wilson, 1927)."""
+    spread = Z_95**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    # Rounding alone would leave a share of 0 or 1 outside.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
+
+
+def calibration_error(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    """Expected calibration error: how far confidence and accuracy lie apart, over bins of like confidence."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    confidence = 1 / shifted.sum(1, dtype=np.float64)
+    right = logits.argmax(1) == labels
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, right - confidence, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _share(part: Any, whole: Any) -> float | None:
+    return float(part / whole) if whole else None

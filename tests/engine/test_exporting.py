@@ -1,0 +1,150 @@
+"""From a trained network to a file that can be trusted, and to no file where it cannot."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnascli import nets, tflite
+from mnascli.data.dataset import Dataset, Split, from_arrays
+from mnascli.engine import exporting
+from mnascli.engine.evaluating import data_for_file
+from mnascli.engine.exporting import Options, export
+from mnascli.errors import MnasError, UsageError
+from mnascli.space import Architecture
+from mnascli.tflite.metadata import read_metadata
+from mnascli.tflite.quantize import quantize
+from mnascli.training.checkpoint import save_checkpoint
+from mnascli.training.loop import train
+from mnascli.training.recipe import Recipe
+
+NET = Architecture.parse("stem_s1_c8,ds_r1_k3_s2_c8,ir_r2_k3_s2_e2_c8_se0.25,head_c16,net_i12_ch1_o3")
+OWN = Options(writer="own", quantize="none", calibration_images=60)
+
+
+def bars(images: int, seed: int) -> Split:
+    """A bright bar at one of three places."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % 3
+    pixels = rng.integers(0, 120, (images, 12, 12, 1))
+    for index, label in enumerate(labels):
+        pixels[index, 4 * label : 4 * label + 3] += 120
+    return Split(pixels.astype(np.uint8), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    parts = [bars(count, seed) for seed, count in enumerate((96, 48, 60, 48))]
+    return from_arrays("bars", ["top", "middle", "bottom"], parts)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = Recipe(epochs=6, batch_size=16, optimizer="adamw", learning_rate=0.16, batch_norm_momentum=0.1)
+    network = nets.build(NET, seed=0)
+    trained = train(network, dataset, recipe, seed=0, threads=1)
+    path = tmp_path_factory.mktemp("trained") / "model.safetensors"
+    return save_checkpoint(path, network, dataset, recipe, accuracy=trained.accuracy)
+
+
+@pytest.mark.parametrize(
+    ("kind", "difference", "in_float"),
+    [("none", 1e-4, "all"), ("fp16", 0.1, "all"), ("dynamic", 1, "all"), ("int8", 2, 0)],
+)
+def test_each_kind_agrees_with_the_network_and_says_what_it_computes_in(
+    checkpoint: Path, dataset: Dataset, tmp_path: Path, kind: Any, difference: float, in_float: object
+) -> None:
+    file = tmp_path / "model.tflite"
+    result = export(checkpoint, file, dataset, [], replace(OWN, quantize=kind))
+    assert result["max_abs_difference"] < difference
+    assert result["network_top1"] > 0.9 and result["network_top1"] - result["parity_top1"] <= 0.02
+    assert result["parity_images"] == 48 and result["test_images"] == 60
+    expected = result["operator_count"] if in_float == "all" else in_float
+    assert result["float_operators"] == expected
+    weights = {row["weights"] for row in result["operators"] if row["name"] == "CONV_2D"}
+    assert weights == {"INT8" if kind in ("int8", "dynamic") else "FLOAT32"}
+    about = read_metadata(file)
+    assert about is not None and about.labels == dataset.classes
+
+
+def test_litert_torch_makes_the_same(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    own = export(checkpoint, tmp_path / "own.tflite", dataset, [], OWN)
+    standard = export(checkpoint, tmp_path / "standard.tflite", dataset, [], replace(OWN, writer="litert-torch"))
+    assert standard["operators"] == own["operators"]
+    assert standard["max_abs_difference"] < 1e-4
+    assert standard["differing_predictions"] == 0
+
+
+def test_the_card_stands_beside_the_file(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    result = export(checkpoint, tmp_path / "m.tflite", dataset, [], replace(OWN, licence="CC-BY-4.0"))
+    assert result["model_card"] == ["m.card.md", "m.card.json"]
+    card = json.loads((tmp_path / "m.card.json").read_text())
+    assert card["data"] == {"name": "bars", "hash": dataset.hash}
+    assert card["architecture"] == str(NET)
+    assert card["licence"] == "CC-BY-4.0"
+    low, high = card["export"]["test_top1_interval"]
+    assert low <= card["export"]["test_top1"] <= high
+    text = (tmp_path / "m.card.md").read_text()
+    for said in (card["sha256"], dataset.hash, str(NET), "CC-BY-4.0", f"{card['export']['test_top1']:.4f}"):
+        assert said in text
+
+
+def assert_refused(checkpoint: Path, dataset: Dataset, file: Path, options: Options, says: str) -> None:
+    """One line, what stood there stands there still, and nothing stands beside it."""
+    file.write_bytes(b"what was there")
+    with pytest.raises(MnasError, match=says) as caught:
+        export(checkpoint, file, dataset, [], options)
+    assert "\n" not in str(caught.value)
+    assert file.read_bytes() == b"what was there"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_loss_above_the_limit_keeps_no_file(
+    checkpoint: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quantized with ranges that are not those of the pictures."""
+    monkeypatch.setattr(exporting, "quantize", lambda model, path, images: quantize(model, path))
+    options, says = replace(OWN, quantize="int8"), r"int8 loses 0\.\d+ of top-1 on 48 validation"
+    assert_refused(checkpoint, dataset, tmp_path / "model.tflite", options, says)
+
+
+def test_a_file_that_answers_otherwise_is_not_kept(
+    checkpoint: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the converter had made a mistake."""
+    monkeypatch.setattr(exporting, "convert", lambda _, architecture, path: tflite.write(architecture, path))
+    options = replace(OWN, writer="litert-torch")
+    assert_refused(checkpoint, dataset, tmp_path / "model.tflite", options, "differs from the trained network by up to")
+
+
+def test_too_little_to_calibrate_on(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    few = replace(dataset, train=Split(dataset.train.images[:20], dataset.train.labels[:20]))
+    options = replace(OWN, quantize="int8")
+    says = r"bars: 20 training images, 60 wanted: int8 needs 32 or more"
+    assert_refused(checkpoint, few, tmp_path / "model.tflite", options, says)
+
+
+def test_a_place_that_cannot_be_written(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(MnasError, match=r"nowhere/.*cannot be written: No such file"):
+        export(checkpoint, tmp_path / "nowhere" / "model.tflite", dataset, [], OWN)
+    with pytest.raises(MnasError, match=r"is a folder"):
+        export(checkpoint, tmp_path, dataset, [], OWN)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_for_other_pictures(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "model.tflite"
+    export(checkpoint, file, dataset, [], OWN)
+    with pytest.raises(UsageError, match=r"has 3 classes, fashion-mnist-10k has 10"):
+        data_for_file(file, "fashion-mnist-10k")
+    (tmp_path / "text.tflite").write_text("no")
+    with pytest.raises(UsageError, match=r"text\.tflite: not a \.tflite file"):
+        data_for_file(tmp_path / "text.tflite", "fashion-mnist-10k")
+
+
+def test_calibration_images_come_from_all_classes(dataset: Dataset) -> None:
+    _, labels = exporting.spread(Split(dataset.train.images, np.sort(dataset.train.labels)), 32)
+    assert set(np.bincount(labels)) <= {10, 11}
