@@ -133,9 +133,11 @@ def writable(file: Path) -> None:
     """Find out now, and not after minutes, that a file cannot be written. Raises MnasError."""
     if file.is_dir():
         raise MnasError(f"{file}: is a folder: give the name of a file with --output")
-    with replacing(file.with_name(f".{file.name}.try")) as temporary:
-        temporary.touch()
-    file.with_name(f".{file.name}.try").unlink()
+    try:
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise MnasError(f"{file}: cannot be written: {error.strerror or error}") from error
 
 
 def _check_float(file: Path, expected: Floats, logits: Floats) -> None:

@@ -44,7 +44,7 @@ def find_model(text: str, runs: Path) -> Model:
     try:
         return Model("architecture", Architecture.parse(text))
     except ArchitectureError as error:
-        if re.match(r"(stem|cn|ds|ir)_", text):
+        if re.match(r"(stem|cn|dsa?|ir)_", text):
             raise
         raise UsageError(
             f"{text!r} is no model: neither in the zoo ({', '.join(ZOO)}), nor a checkpoint, "

@@ -12,7 +12,7 @@ from mnascli.space.architecture import Block
 from mnascli.space.cost import op_cost
 from mnascli.space.layers import Conv, Layer
 
-KINDS = {"conv": "Conv", "sep": "SepConv", "mbconv": "MBConv"}
+KINDS = {"conv": "Conv", "sep": "SepConv", "sep_act": "SepConv", "mbconv": "MBConv"}
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ An architecture string is a comma-separated list of stages, for example
 
     stem_k3_s1_c16,ds_r1_k3_s1_c16_noskip,ir_r3_k5_s2_e3_c40_se0.25,head_c256,net_i28_ch1_o10
 
-`cn` is a plain convolution, `ds` a depthwise-separable one, `ir` an MBConv (inverted residual). After
-it r = layers, k = kernel, s = stride of the first layer, e = expansion, c = filters, se = squeeze-excite
-ratio of the block's input filters; then `noskip`, `skip` (identity) or `pool`. As in timm, the default skip is
-identity for `ds` and `ir` and none for `cn`. `stem`, `head` and `net` are left out where they have the values
-of MnasNet (paper, figure 7): a string without them means stem_k3_s2_c32, head_c1280_d0.2, net_w1_i224_ch3_o1000.
+`cn` is a plain convolution, `ds` a depthwise-separable one, `dsa` the same with an activation after its pointwise part
+(MobileNetV1), `ir` an MBConv (inverted residual). After it r = layers, k = kernel, s = stride of the first layer,
+e = expansion, c = filters, se = squeeze-excite ratio of the block's input filters; then `noskip`, `skip` (identity) or
+`pool`. As in timm, the default skip is none for `cn` and identity for all others. `stem`, `head` and `net` are left out
+where they have the values of MnasNet (paper, figure 7): a string without them means stem_k3_s2_c32, head_c1280_d0.2,
+net_w1_i224_ch3_o1000. head_c0 is a head without a convolution.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import Any, Literal, Self
 
 from mnascli.errors import UsageError
 
-Operator = Literal["conv", "sep", "mbconv"]
+Operator = Literal["conv", "sep", "sep_act", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
 Activation = Literal["relu", "relu6"]
 
-CODES: dict[str, Operator] = {"cn": "conv", "ds": "sep", "ir": "mbconv"}
+CODES: dict[str, Operator] = {"cn": "conv", "ds": "sep", "dsa": "sep_act", "ir": "mbconv"}
 CODE_OF = {operator: code for code, operator in CODES.items()}
 SKIPS: dict[str, Skip] = {"noskip": "none", "skip": "identity", "pool": "pool"}
-DEFAULT_SKIP: dict[str, Skip] = {"conv": "none", "sep": "identity", "mbconv": "identity"}
+DEFAULT_SKIP: dict[str, Skip] = {"conv": "none", "sep": "identity", "sep_act": "identity", "mbconv": "identity"}
 
 
 class ArchitectureError(UsageError):
@@ -104,7 +105,8 @@ class Architecture:
         _check(self.stem_kernel >= 1 and self.stem_kernel % 2 == 1, f"stem kernel {self.stem_kernel}: must be odd")
         _check(self.stem_stride in (1, 2), f"stem stride {self.stem_stride}: must be 1 or 2")
         _check(self.activation in ("relu", "relu6"), f"activation {self.activation!r}: relu or relu6")
-        for name in ("stem_filters", "head_filters", "size", "channels", "classes"):
+        _check(self.head_filters >= 0, f"head filters {self.head_filters}: must be 0 (no convolution) or more")
+        for name in ("stem_filters", "size", "channels", "classes"):
             _check(getattr(self, name) >= 1, f"{name} {getattr(self, name)}: must be 1 or more")
         _check(0 <= self.dropout < 1, f"dropout {self.dropout}: must be at least 0 and below 1")
         _check(0 < self.width <= 100, f"width {self.width}: must be above 0, 100 at most")

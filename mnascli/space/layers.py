@@ -132,10 +132,13 @@ def _layers(net: Architecture) -> Iterator[Layer]:
     head_filters = net.head_filters
     if net.head_grows and net.width > 1:
         head_filters = round_filters(net.head_filters, net.width)
-    head = Conv("head.conv", channels, head_filters, 1, 1, size, activation=net.activation)
-    yield Layer("head", (head, GlobalMean("head.mean", head_filters, size)))
+    head: list[Op] = []
+    if head_filters:
+        head.append(Conv("head.conv", channels, head_filters, 1, 1, size, activation=net.activation))
+        channels = head_filters
+    yield Layer("head", (*head, GlobalMean("head.mean", channels, size)))
     yield Layer(
-        "classifier", (Dropout("classifier.dropout", net.dropout), Dense("classifier.dense", head_filters, net.classes))
+        "classifier", (Dropout("classifier.dropout", net.dropout), Dense("classifier.dense", channels, net.classes))
     )
 
 
@@ -159,7 +162,8 @@ def block_layer(
         )
         if squeeze:
             ops.append(SqueezeExcite(f"{name}.se", wide, squeeze, out_size))
-        ops.append(Conv(f"{name}.project", wide, filters, 1, 1, out_size))
+        after = activation if block.operator == "sep_act" else None
+        ops.append(Conv(f"{name}.project", wide, filters, 1, 1, out_size, activation=after))
     if channels == filters and block.skip == "pool":
         return Layer(name, tuple(ops), AveragePool(f"{name}.pool", channels, stride, size))
     if channels == filters and block.skip == "identity" and stride == 1:

@@ -1,6 +1,6 @@
 """Published networks as architecture strings.
 
-Sources: the official MnasNet code (tensorflow/tpu, models/official/mnasnet) and the MobileNetV2 paper, table 2.
+Sources: the official MnasNet code (tensorflow/tpu, models/official/mnasnet) and the papers of MobileNet.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ ZOO: dict[str, str] = {
     "mnasnet-d1": (
         "ir_r1_k3_s1_e9_c24,ir_r3_k3_s2_e9_c36,ir_r5_k3_s2_e9_c48,ir_r4_k5_s2_e9_c96,"
         "ir_r5_k7_s1_e3_c96,ir_r3_k3_s2_e9_c80,ir_r1_k7_s1_e6_c320_noskip"
+    ),
+    # Howard et al., 1704.04861, table 1: no residuals, and no convolution after the last block.
+    "mobilenet-v1": (
+        "dsa_r1_k3_s1_c64_noskip,dsa_r2_k3_s2_c128_noskip,dsa_r2_k3_s2_c256_noskip,dsa_r6_k3_s2_c512_noskip,"
+        "dsa_r2_k3_s2_c1024_noskip,head_c0_d0.001,net_relu6"
     ),
     "mobilenet-v2": (
         "ds_r1_k3_s1_c16,ir_r2_k3_s2_e6_c24,ir_r3_k3_s2_e6_c32,ir_r4_k3_s2_e6_c64,"

@@ -7,17 +7,25 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mnascli.errors import MnasError
-from mnascli.space.architecture import Architecture
 from mnascli.tflite.files import replacing
 
 
-def convert(network: nn.Module, architecture: Architecture, path: Path | str) -> Path:
+class Described(Protocol):
+    """What the converter has to know of a network: an `Architecture`, or what stands for one. Its text names it."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+
+
+def convert(network: nn.Module, architecture: Described, path: Path | str) -> Path:
     """Export a network (N, channels, size, size) as a float .tflite with the interface of `mnascli.tflite.write`.
 
     The network is converted in evaluation mode and left in the mode it was in. It takes seconds to a minute; the

@@ -69,3 +69,8 @@ def test_shapes_follow_from_one_layer_to_the_next() -> None:
 def test_a_block_of_no_layers_is_left_out() -> None:
     names = [layer.name for layer in lower(Architecture.parse("ds_r0_k3_s1_c16,ds_r1_k3_s1_c16"))]
     assert names == ["stem", "blocks.1.0", "head", "classifier"]
+
+
+def test_mobilenet_v1_has_its_published_counts() -> None:
+    """Keras' MobileNet has 4,231,976 trainable parameters; 569M multiply-adds in the paper."""
+    assert count(load("mobilenet-v1")) == Cost(4_231_976, 568_740_352)
