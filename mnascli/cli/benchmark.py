@@ -9,7 +9,7 @@ import typer
 
 from mnascli.cli.completion import complete_device, complete_model
 from mnascli.cli.models import ClassesOption, SizeOption, WidthOption
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say_news
 from mnascli.errors import UsageError
 
 
@@ -19,34 +19,59 @@ class Suite(StrEnum):
 
 def benchmark(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL...", help="Models, as in `mnas models show`, or .tflite files.")
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            autocompletion=complete_model,
+            help="Models, as in `mnas models show`, or .tflite files.",
+        ),
     ] = None,
     suite: Annotated[
         Suite | None, typer.Option("--suite", help="A published table instead of models, beside what was published.")
     ] = None,
-    device: Annotated[list[str] | None, typer.Option("--device", help="Device to measure on; may be repeated.")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", autocompletion=complete_device, help="Device to measure on; may be repeated."),
+    ] = None,
     width: WidthOption = None,
     size: SizeOption = None,
     classes: ClassesOption = None,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure models in one go on a device. Example: mnas benchmark mnasnet-a1 mobilenet-v2 --device host"""
+    """Measure models in one go on a device, so that a slow minute falls on all of them.
+
+    A verdict of 'unstable' means that the sessions of a model did not agree: keep other work off the device.
+
+    Example: mnas benchmark mnasnet-a1 mobilenet-v2 --device host
+    """
+    from mnascli.cli.progress import Working
+    from mnascli.engine.benchmarking import benchmark as run_benchmark
+
     if bool(models) == bool(suite):
         raise UsageError("say what to measure: some models, or --suite mnasnet-paper")
-    columns: tuple[str, ...] = ("model", "device", "median_ms", "p5_ms", "p95_ms", "runs", "verdict")
+    devices = device or ["host"]
     if suite:
-        from mnascli.engine.suites import run_suite
-
-        if width or size or classes:
-            raise UsageError("--suite measures what was published: leave out --width, --size and --classes")
-        results = run_suite(suite.value, device or ["host"])
-        columns = (*columns, "parameters", "multiply_adds", "ratio_to_a1", "pixel_1_ms", "pixel_1_ratio")
-    else:
-        from mnascli.engine.benchmarking import benchmark as run_benchmark
-
-        results = run_benchmark(models or [], device or ["host"], runs, width=width, size=size, classes=classes)
+        _suite(suite, devices, as_json)
+        return
+    models = models or []
+    with Working(f"measuring {len(models)} model(s) on {', '.join(devices)}"):
+        results = run_benchmark(models, devices, runs, width=width, size=size, classes=classes, tell=say_news)
     if as_json:
         print_json({"results": results})
         return
+    columns = ("model", "device", "median_ms", "p5_ms", "p95_ms", "runs", "verdict")
+    print_table(columns, [[result[column] for column in columns] for result in results])
+
+
+def _suite(suite: Suite, devices: list[str], as_json: bool) -> None:
+    from mnascli.cli.progress import Working
+    from mnascli.engine.suites import run_suite
+
+    with Working(f"converting NASNet-A and measuring {suite.value} on {', '.join(devices)}"):
+        results = run_suite(suite.value, devices)
+    if as_json:
+        print_json({"results": results})
+        return
+    columns = ("model", "device", "median_ms", "verdict", "ratio_to_a1", "pixel_1_ms", "pixel_1_ratio", "parameters")
     print_table(columns, [[result[column] for column in columns] for result in results])

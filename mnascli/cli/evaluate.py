@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
 from mnascli.cli.train import DataOption
 
@@ -36,9 +37,11 @@ def evaluate(
 
     Example: mnas evaluate winner.tflite --data ./pictures --against demo
     """
+    from mnascli.cli.progress import Working
     from mnascli.engine.evaluating import evaluate_model
 
-    result = evaluate_model(model, runs, data, against=against, workers=workers)
+    with Working(f"evaluating {model}"):
+        result = evaluate_model(model, runs, data, against=against, workers=workers)
     if as_json:
         print_json(result)
     else:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
 from mnascli.cli.train import DataOption
 from mnascli.errors import TargetMissedError, UsageError
@@ -69,6 +70,7 @@ def export(
 
         _print_onnx(export_onnx(model, runs, data, output or Path("model.onnx")), as_json)
         return
+    from mnascli.cli.progress import Working
     from mnascli.engine.exporting import Options, export_model
 
     options = Options(
@@ -78,7 +80,8 @@ def export(
         calibration_images=calibration_images,
         licence=licence,
     )
-    result = export_model(model, runs, data, output or Path("model.tflite"), device or ["host"], options)
+    with Working(f"converting {model}, checking the file and measuring it"):
+        result = export_model(model, runs, data, output or Path("model.tflite"), device or ["host"], options)
     if target_ms is not None:
         result["target_ms"] = dict.fromkeys(result["latency_ms"], target_ms)
     if as_json:

@@ -1,8 +1,8 @@
 """NASNet-A (mobile), which the MnasNet paper measures itself against: Zoph et al., 1707.07012, appendix A.
 
 The "4 @ 1056" network of the published code (tensorflow/models, research/slim/nets/nasnet; Keras' NASNetMobile): cells
-whose every output feeds the two cells after it. That is no row of layers, so it is a torch network of its own and not
-an architecture of the space. Only its time and its counts are of interest here.
+whose every output feeds the two cells after it. That is no row of layers, so it is a torch network of its own and no
+architecture of the space. Only its time and its counts are of interest here.
 """
 
 from __future__ import annotations
