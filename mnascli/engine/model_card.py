@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mnascli
+from mnascli import __version__
 from mnascli.devices.measuring import Latency
 from mnascli.space import Architecture, count
 from mnascli.tflite.files import replacing
@@ -28,7 +28,7 @@ def describe(
     cost = count(architecture)
     return {
         "schema": 1,
-        "made_by": f"mnas {mnascli.__version__}",
+        "made_by": f"mnas {__version__}",
         "architecture": str(architecture),
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
