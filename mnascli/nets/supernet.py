@@ -70,6 +70,12 @@ class Supernet(nn.Module):
             for name, tensor in self._share(layer, _skeleton(layer, architecture.bn_epsilon)).items()
         }
 
+    def widest(self, architecture: Architecture) -> Architecture:
+        """The architecture with the most filters of the space in every block."""
+        blocks = zip(architecture.blocks, self.options, strict=True)
+        wide = (replace(block, filters=max(one.filters for one in options)) for block, options in blocks)
+        return replace(architecture, blocks=tuple(wide))
+
     def extract(self, architecture: Architecture) -> Network:
         """A child as a network of its own, with copies of its weights and batch norm statistics still to be taken."""
         network = build(architecture)
@@ -104,10 +110,10 @@ def _part(tensor: Tensor, shape: Sequence[int]) -> Tensor:
 @lru_cache(maxsize=4096)
 def _skeleton(layer: Layer, bn_epsilon: float) -> Residual:
     """The module of a layer without weights, which come with each call. Made once: a training runs it many times."""
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         module = Residual(layer, bn_epsilon)
     _forget_statistics(module)
-    return module
+    return module.to("meta")  # made there, it would take five times as long
 
 
 def _forget_statistics(module: nn.Module) -> None:

@@ -60,4 +60,9 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     # One fused kernel a step: with the many small tensors of a small network the usual loop is slower.
     if recipe.optimizer == "adamw":
         return AdamW(groups, lr=recipe.learning_rate, fused=True)
-    return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+    sgd = SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+    if recipe.momentum:
+        # The kernel wants that all weights have a momentum or none; each step trains other weights of a supernet.
+        for param in params:
+            sgd.state[param]["momentum_buffer"] = torch.zeros_like(param)
+    return sgd
