@@ -28,6 +28,7 @@ ABOUT_DEVICES = {
 ALWAYS_SAID = {"phase", "target_set", "failed", "exported", *ABOUT_DEVICES}
 TITLES = {
     "target": "measuring the target",
+    "supernet": "training the supernet",
     "search": "searching",
     "finalists": "training the finalists",
     "compare": "comparing with published networks",
@@ -150,6 +151,10 @@ class SearchProgress:
             return f"{who} {ABOUT_DEVICES[event['event']]}" + (f": {event['reason']}" if "reason" in event else "")
         if event["event"] == "target_set":
             return ", ".join(f"{device} {ms:.3f} ms" for device, ms in event["target_ms"].items()) + f": {event['why']}"
+        if event["event"] == "latency_modelled":
+            return f"latency model of {event['device']}: median error {event['median']:.1%}, tau {event['tau']:.2f}"
+        if event["event"] == "supernet_epoch":
+            return f"loss {event['loss']:.3f}"
         best = self._view.best if self._view.state.phase == "search" else None
         if best is None or best.accuracy is None:
             return ""

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from mnascli import nets
 from mnascli.data import Dataset, load
-from mnascli.space import Architecture
+from mnascli.space import Architecture, Space
 from mnascli.training.checkpoint import save_checkpoint
 from mnascli.training.loop import train
+from mnascli.training.machine import set_up_process
+from mnascli.training.one_shot import calibrated, load_supernet
 from mnascli.training.recipe import Recipe
 from mnascli.training.scoring import evaluate
 
@@ -49,13 +51,36 @@ def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: 
     }
 
 
-def train_fully(
-    architecture: str, data: DataRequest, recipe: Recipe, seed: int, folder: Path, threads: int
+def judge_child(
+    architecture: str, data: DataRequest, recipe: Recipe, supernet: Path, space: Space, seed: int, threads: int
 ) -> dict[str, Any]:
-    """Train a network for long, resumably, and keep it: accuracies on the other parts, and the checkpoint."""
+    """A candidate's accuracy on the validation part with its share of a supernet; nothing is trained."""
+    began = time.monotonic()
+    set_up_process(threads)
+    dataset = data.load(recipe, to_train=False)
+    shared = load_supernet(supernet, space, dataset.hash)
+    accuracy = evaluate(calibrated(shared, Architecture.parse(architecture), dataset), dataset.validation, dataset).top1
+    return {"accuracy": accuracy, "history": [accuracy], "seconds": round(time.monotonic() - began, 3)}
+
+
+def train_fully(
+    architecture: str,
+    data: DataRequest,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    threads: int,
+    supernet: tuple[Path, Space] | None = None,
+) -> dict[str, Any]:
+    """Train a network for long, resumably, and keep it: accuracies on the other parts, and the checkpoint.
+
+    With a `supernet` it begins with its share of that.
+    """
     began = time.monotonic()
     dataset = data.load(recipe)
     network = nets.build(Architecture.parse(architecture), seed)
+    if supernet is not None:
+        network = calibrated(load_supernet(*supernet, dataset.hash), network.architecture, dataset)
     trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)
     selection = evaluate(network, dataset.selection, dataset)
     test = evaluate(network, dataset.test, dataset)

@@ -47,6 +47,29 @@ class SearcherConfig(Schema):
     options: dict[str, Any] = Field({}, description="The searcher's own options.")
 
 
+class SupernetConfig(Schema):
+    """One training for all candidates: what `evaluator: supernet` does."""
+
+    recipe: Recipe = Field(Recipe(), description="Training of the supernet.")
+    sampling: Literal["uniform", "reward"] = Field(
+        "uniform",
+        description="Whom a step trains: any candidate; or, after the warm-up, those of a policy that learns from the "
+        "validation part and the latency model (TuNAS), and that the search goes on with.",
+    )
+    warmup: float = Field(0.25, ge=0, lt=1, description="Share of the steps in which everything is still on by chance.")
+    policy: dict[str, Any] = Field({}, description="Options of the policy, which are those of searcher reinforce.")
+    latency: Literal["measured", "model"] = Field(
+        "model", description="Measure every candidate, or predict and measure the best for real."
+    )
+    latency_models: dict[str, Path] = Field(
+        {}, description="Files of `mnas devices fit` by device; for other devices the search makes its own."
+    )
+    candidates: int = Field(60, ge=20, description="Candidates to measure for a latency model.")
+    measured: int = Field(10, ge=1, description="Of predicted candidates so many are measured, the best first.")
+    weights: Path | None = Field(None, description="A supernet of another search, to be used again; null: train one.")
+    inherit: bool = Field(False, description="Finalists begin their long training with their share of the supernet.")
+
+
 class FinalConfig(Schema):
     """What comes after the search."""
 
@@ -82,6 +105,10 @@ class Config(Schema):
     threads: int = Field(1, ge=1, description="Cores for each training.")
     trial_timeout_s: float = Field(3600.0, gt=0, description="A training that takes longer is a failed trial.")
     failures_in_a_row: int = Field(5, ge=1, description="After so many failures alike in a row the search stops.")
+    evaluator: Literal["training", "supernet"] = Field(
+        "training", description="What tells a candidate's accuracy: a short training, or its share of a supernet."
+    )
+    supernet: SupernetConfig = Field(SupernetConfig(), description="For evaluator supernet.")
     proxy: Recipe = Field(Recipe(), description="The short training of each candidate.")
     final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
     space: SpaceConfig = Field(description="The architectures that may be built.")

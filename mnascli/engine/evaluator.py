@@ -27,13 +27,17 @@ from mnascli.runs import write_atomically
 
 @dataclass(frozen=True)
 class LocalEvaluator:
-    """Measures with one bench a kind of device, trains with `executor`; `training` holds what all candidates share."""
+    """Measures with one bench a kind of device, trains with `executor`; `training` holds what all candidates share.
+
+    `task` is what tells the accuracy of one.
+    """
 
     benches: Sequence[Bench]
     executor: Executor
     training: dict[str, Any]
     seed: int
     trial_folder: Callable[[int], Path]
+    task: Callable[..., dict[str, Any]] = train_candidate
 
     def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """The outcomes of all jobs, in the order in which they happen.
@@ -129,7 +133,7 @@ class LocalEvaluator:
 
     def _task(self, job: Job) -> Task:
         arguments = {**self.training, "architecture": str(job.architecture), "seed": self.seed + job.trial}
-        return Task(job.trial, train_candidate, arguments, self.trial_folder(job.trial) / "stderr.txt", job.is_wanted)
+        return Task(job.trial, self.task, arguments, self.trial_folder(job.trial) / "stderr.txt", job.is_wanted)
 
 
 def _training_outcome(event: Started | Finished | TaskFailed) -> Outcome:

@@ -1,6 +1,6 @@
 """The main job from the data to the file, in phases; every phase goes on where a killed one ended.
 
-target -> search -> finalists (trained in full, the best on the selection part wins) -> compare -> export
+target -> (supernet ->) search -> finalists (trained in full, the best on the selection part wins) -> compare -> export
 -> validate (if wanted: does the short training rank?)
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from mnascli.data import Dataset
 from mnascli.devices.pool import News
 from mnascli.devices.store import LatencyStore
-from mnascli.engine import checks, validation
+from mnascli.engine import checks, one_shot, validation
 from mnascli.engine import config as configuration
 from mnascli.engine.bench import Bench, open_benches
 from mnascli.engine.candidate import DataRequest, train_fully
@@ -30,7 +30,7 @@ from mnascli.engine.targets import median_ms, scale_to_latency, targets_by_devic
 from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Run, Trial, create_run, open_run, read_meta
 from mnascli.search import create_searcher
-from mnascli.search.objective import make_objective
+from mnascli.search.objective import Objective, make_objective
 from mnascli.space import Architecture, Space, count, load, make_space
 
 
@@ -81,6 +81,7 @@ def begin(config: Config, path: Path) -> Job:
             targets_by_device(config.target_ms, benches)
         create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
         _check_references(config, space)
+        one_shot.check(config, space, dataset, benches)
         run = create_run(path, configuration.dump(config), _meta(config, space, dataset))
     except BaseException:
         _close(benches)
@@ -173,22 +174,32 @@ def _warn(job: Job, message: str | None) -> None:
 
 
 def _search(job: Job) -> None:
-    config, run = job.config, job.run
-    if run.state.phase == "target":
+    config, run, objective = job.config, job.run, _objective(job)
+    if config.evaluator == "supernet":
+        if run.state.phase == "target":
+            run.append("phase", phase="supernet")
+        shared = one_shot.prepare(run, config, job.space, job.dataset, job.benches, objective)
+        searcher = shared.searcher
+        evaluate = one_shot.evaluator(shared, job.space, job.data, config, job.benches, job.executor, run)
+    else:
+        searcher = create_searcher(config.searcher.name, job.space, config.seed, **config.searcher.options)
+        training = {"data": job.data, "recipe": config.proxy}
+        evaluate = LocalEvaluator(job.benches, job.executor, training, config.seed, run.trial_folder)
+    if run.state.phase in ("target", "supernet"):
         run.append("phase", phase="search")
-    values = {**config.objective.model_dump(), "target_ms": run.state.targets_ms}
-    searcher = create_searcher(config.searcher.name, job.space, config.seed, **config.searcher.options)
-    training = {"data": job.data, "recipe": config.proxy}
-    evaluator = LocalEvaluator(job.benches, job.executor, training, config.seed, run.trial_folder)
     search(
         run,
         searcher,
-        evaluator,
-        make_objective(values),
+        evaluate,
+        objective,
         trials=config.trials,
         batch=config.batch,
         failures=config.failures_in_a_row,
     )
+
+
+def _objective(job: Job) -> Objective:
+    return make_objective({**job.config.objective.model_dump(), "target_ms": job.run.state.targets_ms})
 
 
 def _choose_winner(job: Job) -> Trial:
@@ -197,7 +208,10 @@ def _choose_winner(job: Job) -> Trial:
     The validation part would favour whoever was lucky on it; no test picture takes part either.
     """
     run = job.run
-    finalists = run.state.ranking()[: job.config.final.finalists]
+    if run.state.phase == "search" and job.config.evaluator == "supernet":
+        one_shot.measure_best(run, job.benches, _objective(job), job.config.supernet.measured)
+    measured = [one for one in run.state.ranking() if one_shot.PREDICTED not in one.verdict.values()]
+    finalists = measured[: job.config.final.finalists]
     if not finalists:
         raise MnasError(f"{run.path}: no trial gave a result; see the failures with `mnas runs show {run.path.name}`")
     if run.state.phase == "search":
@@ -266,7 +280,8 @@ def train_in_full(job: Job, wanted: Sequence[tuple[str, str, int | None, int]]) 
     run = job.run
     missing = [one for one in wanted if (one[0], one[3]) not in run.state.long_runs]
     tasks = []
-    for key, (name, text, _, seed) in enumerate(missing):
+    inherited = one_shot.inherited(run, job.config, job.space)
+    for key, (name, text, trial, seed) in enumerate(missing):
         folder = run.path / "trained" / f"{name.replace(' ', '-')}-seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         arguments = {
@@ -275,6 +290,7 @@ def train_in_full(job: Job, wanted: Sequence[tuple[str, str, int | None, int]]) 
             "recipe": job.config.final.recipe,
             "seed": seed,
             "folder": folder,
+            "supernet": inherited if trial is not None else None,
         }
         tasks.append(Task(key, train_fully, arguments, folder / "stderr.txt"))
     for event in job.executor.map(tasks):

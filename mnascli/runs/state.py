@@ -4,7 +4,7 @@ The engine resumes from it, the monitor and the report show it. The events, and 
 
     run_started        (nothing; config.yaml and meta.json say the rest)
     run_resumed        trials (how many there are to be)
-    phase              phase: target | search | finalists | compare | export | validate
+    phase              phase: target | supernet | search | finalists | compare | export | validate
     devices_opened     devices: [{device, profile, name, serial, asked (how the user named it)}]; `device` is, here and
                        below, the name that latencies stand under: that of one device, or of a pool of like ones
     device_lost        device, serial, reason: it went away, and is waited for
@@ -16,12 +16,17 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     target_set         target_ms (by device), why
     warned             message (what the user should know of, but need not stop for)
     learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
+    latency_modelled   device, file, and the model's errors: median, worst (fractions), tau, candidates
+    supernet_epoch     epoch, loss, seconds (since this process began with it)
+    supernet_trained   file (relative to the run), epochs
     asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
     started            trial, worker
     measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable,
                        reference_ms (of the reference model beside it), file (raw samples, relative to the run)
+    predicted          trial, device, latency_ms (by a latency model: no device has run it)
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
+    remeasured         trial, latency_ms, verdict (by device), reward: of a done trial that was only predicted
     hopeless           trial (measured too far beyond a target to be trained)
     failed             trial, stage: measure | train, kind, reason
     long_trained       model, architecture, trial, seed, validation, selection, test, test_images, seconds,
@@ -46,7 +51,8 @@ KNOWN = frozenset((
     "run_started", "run_resumed", "run_stopped", "run_finished", "phase", "reference_measured", "target_set",
     "devices_opened", "device_lost", "device_back", "device_set_aside", "measuring_paused", "measuring_resumed",
     "warned", "asked", "learned", "started", "measured", "trained", "done", "hopeless", "failed", "long_trained",
-    "validated", "compared", "exported",
+    "validated", "compared", "exported", "latency_modelled", "supernet_epoch", "supernet_trained", "predicted",
+    "remeasured",
 ))
 # fmt: on
 
@@ -105,6 +111,7 @@ class RunState:
     paused: dict[str, str] = field(default_factory=dict)  # why nothing is measured, by `DeviceState.device`
     targets_ms: dict[str, float] = field(default_factory=dict)
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
+    supernet_epochs: int = 0  # that the supernet was trained for, so far
     long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
     validation: dict[str, Any] | None = None
@@ -139,11 +146,13 @@ class RunState:
             self.references[event["model"]] = _body(event)
         elif kind == "target_set":
             self.targets_ms = dict(event["target_ms"])
+        elif kind == "supernet_epoch":
+            self.supernet_epochs = event["epoch"]
         elif kind == "asked":
             self.step, self.searcher_file = event["step"], event["searcher"]
             self.batch = [Trial(one["trial"], event["step"], one["architecture"]) for one in event["trials"]]
             self.trials |= {trial.trial: trial for trial in self.batch}
-        elif kind in ("started", "measured", "trained", "done", "hopeless", "failed"):
+        elif kind in ("started", "measured", "predicted", "trained", "done", "remeasured", "hopeless", "failed"):
             self._apply_to_trial(self.trials[event["trial"]], event)
         elif kind == "long_trained":
             self.long_runs[event["model"], event["seed"]] = _body(event)
@@ -167,6 +176,11 @@ class RunState:
             case "measured":
                 trial.latency_ms[event["device"]] = event["latency_ms"]
                 trial.verdict[event["device"]] = event["verdict"]
+            case "predicted":
+                trial.latency_ms[event["device"]], trial.verdict[event["device"]] = event["latency_ms"], "predicted"
+            case "remeasured":
+                trial.latency_ms, trial.verdict = dict(event["latency_ms"]), dict(event["verdict"])
+                trial.reward = event["reward"]
             case "trained":
                 trial.accuracy, trial.history = event["accuracy"], list(event["history"])
             case "done":

@@ -57,13 +57,15 @@ class Plan:
     trials: int
     long_runs: int
     batch: int = 1
+    supernet_epochs: int = 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Plan:
         """The plan that a run's config.yaml holds, read already. Raises KeyError or TypeError where it holds none."""
         final = config["final"]
         long_runs = final["finalists"] + final["seeds"] * (1 + len(final["compare"])) - 1
-        return cls(int(config["trials"]), int(long_runs), int(config["batch"]))
+        epochs = config["supernet"]["recipe"]["epochs"] if config.get("evaluator") == "supernet" else 0
+        return cls(int(config["trials"]), int(long_runs), int(config["batch"]), int(epochs))
 
 
 @dataclass
@@ -98,13 +100,15 @@ class Overview:
         """Fold the next event in. Raises KeyError, TypeError or ValueError for one that does not fit the others."""
         self.state.apply(event)
         kind = event["event"]
-        if kind in ("started", "trained"):
+        if kind in ("started", "trained", "predicted"):
             return
         if kind == "measured":
             self._measured(event)
         elif kind == "done":
             self._done(self.state.trials[event["trial"]])
             self._ends.append(event["time"])
+        elif kind == "remeasured":
+            self._remeasured(self.state.trials[event["trial"]])
         elif kind == "hopeless":
             self.hopeless += 1
             self._ends.append(event["time"])
@@ -118,6 +122,8 @@ class Overview:
         """(done, of how many) in the phase the run is in; None where a phase has nothing to count."""
         if self.state.phase == "search":
             return self.finished, max(self.trials_wanted or plan.trials, len(self.state.trials))
+        if self.state.phase == "supernet":
+            return self.state.supernet_epochs, max(plan.supernet_epochs, self.state.supernet_epochs)
         if self.state.phase in ("finalists", "compare"):
             done = len(self.state.long_runs)
             return done, max(plan.long_runs, done)
@@ -166,6 +172,16 @@ class Overview:
                 self.points.setdefault(device, []).append(point)
                 add_to_front(self.fronts.setdefault(device, []), point)
 
+    def _remeasured(self, trial: Trial) -> None:
+        """Its point moves; what it had beaten may be on the front again, and another trial the best."""
+        self.best = self.state.best()
+        for device, latency_ms in trial.latency_ms.items():
+            others = [point for point in self.points.get(device, []) if point.trial != trial.trial]
+            self.points[device] = [*others, Point(latency_ms, trial.accuracy or 0.0, trial.trial)]
+            self.fronts[device] = []
+            for point in self.points[device]:
+                add_to_front(self.fronts[device], point)
+
     def _notable(self, event: Event) -> None:
         self.notable.append(event)
         match event["event"]:
@@ -184,7 +200,7 @@ class Overview:
                 self._ends.clear()  # the rate of other work, or the time in between, says nothing
                 self._ends.append(event["time"])
                 self.trials_wanted = event.get("trials", self.trials_wanted)
-            case "long_trained":
+            case "long_trained" | "supernet_epoch":
                 self._ends.append(event["time"])
             case kind if kind not in KNOWN and isinstance(event.get("device"), str):
                 self._device(event["device"]).notice = event
