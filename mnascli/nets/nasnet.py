@@ -70,6 +70,8 @@ class _Network(nn.Module):
 class _Cell(nn.Module):
     """Both inputs brought to one size and number of channels; the first cell takes its one input twice, as it is."""
 
+    out_channels: int
+
     def __init__(self, before: int, now: int, filters: int, shrunk: bool) -> None:
         super().__init__()
         self.squeeze = _Projection(now, filters)
