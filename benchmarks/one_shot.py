@@ -22,7 +22,8 @@ from table import ACCURACY, append, architectures, quick_space, rows
 
 from mnascli import nets
 from mnascli.engine import pipeline
-from mnascli.engine.config import Config, resolve
+from mnascli.engine.config import Config, load, resolve
+from mnascli.engine.job import begin, load_data, resume
 from mnascli.nets.supernet import Supernet
 from mnascli.runs import read_state
 from mnascli.search.ranking import kendall_tau
@@ -63,7 +64,7 @@ def search(seeds: int, trials: int, epochs: int) -> None:
             path = FOLDER / "runs" / f"{way}-seed{seed}"
             recipe = {"recipe": {**RECIPE, "epochs": epochs}} if way == "supernet" else {}
             config = configuration(way, seed=seed, trials=trials, target_ms=target_ms, supernet=recipe)
-            job = pipeline.resume(path) if path.exists() else pipeline.begin(config, path)
+            job = resume(path) if path.exists() else begin(config, path)
             try:
                 pipeline.run_all(job)
                 target_ms = job.run.state.targets_ms
@@ -73,7 +74,7 @@ def search(seeds: int, trials: int, epochs: int) -> None:
 
 def train_alone(seeds: int, count: int) -> None:
     config = configuration("training")
-    dataset = pipeline.load_data(config)
+    dataset = load_data(config)
     for seed in range(seeds):
         for digits in architectures(quick_space(), count):
             if not any(row["architecture"] == digits and int(row["seed"]) == seed for row in rows(ALONE)):
@@ -87,7 +88,7 @@ def train_alone(seeds: int, count: int) -> None:
 def rank(seeds: int, count: int, epochs: int) -> None:
     """Train a supernet for each seed, resumably, and read off the accuracy of each architecture."""
     config = configuration("supernet", supernet={"recipe": {**RECIPE, "epochs": epochs}})
-    dataset = pipeline.load_data(config)
+    dataset = load_data(config)
     space, settings = quick_space(), config.supernet
     for seed in range(seeds):
         done = {row["architecture"] for row in rows(SHARED) if (int(row["seed"]), int(row["epochs"])) == (seed, epochs)}
@@ -140,10 +141,10 @@ def show_searches() -> None:
     print("| way | seed | samples trained on | search, minutes | winner, ms | winner, test accuracy |")
     print("|---|---|---|---|---|---|")
     for path in sorted((FOLDER / "runs").glob("*-seed*")):
-        state, config = read_state(path), pipeline.configuration.load(path / "config.yaml")
+        state, config = read_state(path), load(path / "config.yaml")
         if not state.is_finished:
             continue
-        images = len(pipeline.load_data(config).train.labels)
+        images = len(load_data(config).train.labels)
         each = len(state.trials) * config.proxy.epochs
         epochs = config.supernet.recipe.epochs if config.evaluator == "supernet" else each
         (winner,) = state.compared.values()

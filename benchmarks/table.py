@@ -67,7 +67,7 @@ def train(space: Space, backwards: bool = False) -> None:
     """One training after the other, with one thread; a second process can do them `backwards` until they meet."""
     from mnascli import nets
     from mnascli.engine.config import resolve
-    from mnascli.engine.pipeline import load_data
+    from mnascli.engine.job import load_data
     from mnascli.training.loop import train as train_network
     from mnascli.training.scoring import evaluate
 

@@ -97,11 +97,12 @@ def validate(
     """
     from mnascli.cli.progress import SearchProgress
     from mnascli.engine import pipeline
+    from mnascli.engine.job import reopen
     from mnascli.engine.validation import verdict
     from mnascli.runs import find_run
 
     path = find_run(run, runs)
-    job = pipeline.reopen(path)
+    job = reopen(path)
     try:
         with SearchProgress(job.config, job.run):
             outcome = pipeline.validate_proxy(job, candidates)

@@ -13,7 +13,7 @@ from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_t
 from mnascli.errors import TargetMissedError, UsageError
 
 if TYPE_CHECKING:
-    from mnascli.engine.pipeline import Job
+    from mnascli.engine.job import Job
 
 
 def search(
@@ -124,13 +124,13 @@ def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
 
 
 def _begin(template: str | None, config: Path | None, flags: dict[str, Any], name: str | None, runs: Path) -> Job:
-    from mnascli.engine import pipeline
     from mnascli.engine.config import resolve
+    from mnascli.engine.job import begin
 
     resolved = resolve(template, config, flags)
     if not flags["devices"] and resolved.devices == ("host",):
         say("no device was named: measuring on this machine (host); --device names another")
-    return pipeline.begin(resolved, runs / (name or _default_name(template, config)))
+    return begin(resolved, runs / (name or _default_name(template, config)))
 
 
 def _default_name(template: str | None, config: Path | None) -> str:
@@ -140,11 +140,11 @@ def _default_name(template: str | None, config: Path | None) -> str:
     return f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _open(resume: str, trials: int | None, runs: Path) -> Job:
-    from mnascli.engine import pipeline
+def _open(name: str, trials: int | None, runs: Path) -> Job:
+    from mnascli.engine.job import resume
     from mnascli.runs import find_run
 
-    return pipeline.resume(find_run(resume, runs), trials)
+    return resume(find_run(name, runs), trials)
 
 
 def _run(job: Job) -> None:

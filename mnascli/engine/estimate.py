@@ -10,7 +10,7 @@ from mnascli import nets
 from mnascli.engine.bench import open_benches
 from mnascli.engine.config import Config
 from mnascli.engine.executors import LocalProcesses
-from mnascli.engine.pipeline import load_data, space_of
+from mnascli.engine.job import load_data, space_of
 from mnascli.engine.targets import targets_by_device
 from mnascli.space import count
 from mnascli.training.loop import seconds_per_epoch

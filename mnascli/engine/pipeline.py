@@ -6,119 +6,25 @@ target -> (supernet ->) search -> finalists (trained in full, the best on the se
 
 from __future__ import annotations
 
-import platform
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnascli.data import Dataset
-from mnascli.devices.pool import News
-from mnascli.devices.store import LatencyStore
 from mnascli.engine import checks, one_shot, validation
-from mnascli.engine import config as configuration
-from mnascli.engine.bench import Bench, open_benches
-from mnascli.engine.candidate import DataRequest, train_fully
-from mnascli.engine.config import Config
+from mnascli.engine.bench import Bench
+from mnascli.engine.candidate import train_fully
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.executors import Finished, LocalProcesses, Task, TaskFailed
+from mnascli.engine.executors import Finished, Task, TaskFailed
 from mnascli.engine.exporting import export
+from mnascli.engine.job import Job
 from mnascli.engine.loop import search
 from mnascli.engine.targets import median_ms, scale_to_latency, targets_by_device
 from mnascli.errors import MnasError, NoDeviceError
-from mnascli.runs import Run, Trial, create_run, open_run, read_meta
+from mnascli.runs import Trial
 from mnascli.search import create_searcher
 from mnascli.search.objective import Objective, make_objective
-from mnascli.space import Architecture, Space, count, load, make_space
-
-
-@dataclass
-class Job:
-    """A search with all that it works with."""
-
-    run: Run
-    config: Config
-    dataset: Dataset
-    space: Space
-    benches: list[Bench]
-    executor: LocalProcesses
-
-    @property
-    def data(self) -> DataRequest:
-        return data_request(self.config, self.space)
-
-    def close(self) -> None:
-        _close(self.benches)
-        self.run.close()
-
-
-def data_request(config: Config, space: Space) -> DataRequest:
-    size = space.config.input
-    return DataRequest(config.data, size.size, size.channels, config.on_broken_image)
-
-
-def space_of(config: Config, dataset: Dataset, source: str) -> Space:
-    """The configured space, for the pictures and classes of the data."""
-    space = make_space(config.space.model_dump(), source)
-    return space.on(channels=dataset.channels, classes=len(dataset.classes))
-
-
-def load_data(config: Config) -> Dataset:
-    """The configured data at the space's input size. Raises MnasError or UsageError naming the folder or file."""
-    request = DataRequest(config.data, config.space.input.size, config.channels, config.on_broken_image)
-    return request.load(config.final.recipe)
-
-
-def begin(config: Config, path: Path) -> Job:
-    """Start a run at `path`. Nothing is written before data, space and devices were found to be there."""
-    dataset = load_data(config)
-    space = space_of(config, dataset, "config")
-    benches = open_benches(config.devices, LatencyStore())
-    try:
-        if config.target_ms is not None:
-            targets_by_device(config.target_ms, benches)
-        create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
-        _check_references(config, space)
-        one_shot.check(config, space, dataset, benches)
-        run = create_run(path, configuration.dump(config), _meta(config, space, dataset))
-    except BaseException:
-        _close(benches)
-        raise
-    return _job(run, config, dataset, space, benches)
-
-
-def resume(path: Path, trials: int | None = None) -> Job:
-    """Go on with a run, with more trials if given. Raises as `reopen`, and NoDeviceError."""
-    job = reopen(path, trials)
-    try:
-        devices = job.run.state.devices.values()
-        known = {name: one.device for one in devices for name in (one.asked, one.serial)}
-        benches = open_benches(job.config.devices, LatencyStore(), known)
-        job.run.append("run_resumed", trials=job.config.trials)
-        return _job(job.run, job.config, job.dataset, job.space, benches)
-    except BaseException:
-        job.close()
-        raise
-
-
-def reopen(path: Path, trials: int | None = None) -> Job:
-    """A run to go on writing, without its devices. Raises RunError if it is none, MnasError if its data changed."""
-    run = open_run(path)
-    try:
-        config = configuration.load(path / "config.yaml")
-        if trials is not None:
-            config = config.model_copy(update={"trials": trials})
-        dataset = load_data(config)
-        meta = read_meta(path)
-        if meta["data_hash"] != dataset.hash:
-            raise MnasError(f"{config.data}: the data changed since {path} was started: its results would not compare")
-        space = space_of(config, dataset, str(path / "config.yaml"))
-        return _job(run, config, dataset, space, [])
-    except BaseException:
-        run.close()
-        raise
+from mnascli.space import Architecture, count, load
 
 
 def run_all(job: Job) -> None:
@@ -320,48 +226,3 @@ def _export(job: Job, winner: Trial) -> None:
 def fresh(bench: Bench) -> Bench:
     """The same bench without memory: everything is measured now."""
     return replace(bench, store=None)
-
-
-def _close(benches: Sequence[Bench]) -> None:
-    for bench in benches:
-        bench.close()
-
-
-def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list[Bench]) -> Job:
-    opened = []
-    for bench in benches:
-        bench.tell = _teller(run, bench.name)
-        profile = bench.pool.profile.name
-        for member in bench.pool.members:
-            values = {"name": member.device.name, "serial": member.device.serial, "asked": member.asked}
-            opened.append({"device": bench.name, "profile": profile, **values})
-    if opened:
-        run.append("devices_opened", devices=opened)
-    executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
-    return Job(run, config, dataset, space, benches, executor)
-
-
-def _teller(run: Run, device: str) -> Callable[[News], None]:
-    return lambda news: run.append(news.kind, **news.values(device))
-
-
-def _check_references(config: Config, space: Space) -> None:
-    """Find out now, and not after hours, that a model is unknown or does not fit the space's skeleton."""
-    names = list(config.final.compare)
-    if config.target_ms is None:
-        names.append(config.target_from.model)
-    for name in names:
-        space.adapt(load(name))
-
-
-def _meta(config: Config, space: Space, dataset: Dataset) -> dict[str, Any]:
-    packages = ("mnas", "torch", "ai-edge-litert", "numpy")
-    return {
-        "command": sys.argv,
-        "seed": config.seed,
-        "space_hash": space.hash,
-        "data_hash": dataset.hash,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {name: version(name) for name in packages},
-    }

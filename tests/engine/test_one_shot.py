@@ -14,6 +14,8 @@ from mnascli.devices.measuring import Latency
 from mnascli.engine import latency, one_shot, pipeline
 from mnascli.engine.bench import Bench
 from mnascli.engine.config import resolve
+from mnascli.engine.job import Job, resume
+from mnascli.engine.job import begin as begin_job
 from mnascli.errors import UsageError
 from mnascli.runs import EventReader, Run, overview
 from mnascli.search.latency_model import LatencyModel, fit, terms
@@ -78,13 +80,13 @@ def made_up_ms(architecture: Architecture) -> float:
     return 0.02 + sum(value for name, value in terms(architecture).items() if name.endswith("adds")) / 1e6
 
 
-def begin(path: Path, pictures: Path, **changes: Any) -> pipeline.Job:
+def begin(path: Path, pictures: Path, **changes: Any) -> Job:
     settings = {**CONFIG["supernet"], **changes.pop("supernet", {})}
     values = {**CONFIG, "data": str(pictures), "channels": 1, "supernet": settings, **changes}
-    return pipeline.begin(resolve("quick", None, values), path)
+    return begin_job(resolve("quick", None, values), path)
 
 
-def run_to_end(job: pipeline.Job) -> list[dict[str, Any]]:
+def run_to_end(job: Job) -> list[dict[str, Any]]:
     try:
         pipeline.run_all(job)
     finally:
@@ -111,7 +113,7 @@ def test_a_search_on_shared_weights(
     with pytest.raises(KeyboardInterrupt):
         run_to_end(begin(tmp_path / "first", pictures))
     monkeypatch.setattr(Run, "append", append)
-    job = pipeline.resume(tmp_path / "first")
+    job = resume(tmp_path / "first")
     events = run_to_end(job)
 
     state = job.run.state
