@@ -61,7 +61,9 @@ def export(
 ) -> None:
     """Convert trained weights, check the file against the network on real images, and measure it.
 
-    A model card stands beside the file. Example: mnas export demo --tflite --quantize int8 --output winner.tflite
+    A model card stands beside the file.
+
+    Example: mnas export demo --tflite --quantize int8 --output winner.tflite
     """
     if tflite == onnx:
         raise UsageError("say what to export: --tflite or --onnx")

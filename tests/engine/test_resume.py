@@ -79,8 +79,8 @@ def test_killed_at_random_points(tmp_path: Path, searcher_name: str) -> None:
     kills = 0
     for _ in range(200):
         before = finished_results(path) if path.exists() else {}
-        # Some lives end while the log is read again, the others some way after it.
-        lines_to_live = int(10 ** rng.uniform(1.5, 3.0)) + rng.choice((0, 50)) * len(before)
+        # Some lives end while the log is read again, others some way after it; later ones are longer, so that it ends.
+        lines_to_live = int(10 ** rng.uniform(1.5, 3.0 + kills / 50))
         child = fork.Process(target=go_on_and_die, args=(path, searcher_name, lines_to_live))
         child.start()
         child.join()

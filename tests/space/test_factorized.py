@@ -103,7 +103,7 @@ def test_files(tmp_path: Path) -> None:
     file.write_text("blocks: [\n")
     with pytest.raises(UsageError, match="line 2: not valid YAML"):
         load_space(file)
-    with pytest.raises(UsageError, match="there are mnasnet"):
+    with pytest.raises(UsageError, match=r"there are .*mnasnet"):
         load_space("nothing")
     with pytest.raises(UsageError, match="cannot be read"):
         load_space(tmp_path / "none.yaml")
