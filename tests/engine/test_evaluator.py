@@ -1,18 +1,14 @@
 """A search over scripted phones: every trial measured on each kind, whatever comes and goes meanwhile."""
 
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import small_space
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "devices"))
+from fakes import Instant, small_space
 from scripted_device import ScriptedDevice
 
 from mnascli.devices.measuring import Cooling, Discipline
@@ -20,7 +16,6 @@ from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.engine.bench import Bench
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.executors import Finished, Started, Task, TaskEvent
 from mnascli.engine.loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.errors import NoDeviceError, UsageError
@@ -29,22 +24,6 @@ from mnascli.search import Objective, create_searcher
 
 MEASURING = Discipline(cooling=Cooling(pause_s=0.001, max_pause_s=0.002))
 TRIALS, BATCH = 20, 5
-
-
-class Instant:
-    """An executor whose trainings take no time."""
-
-    def __init__(self) -> None:
-        self.trained: list[int] = []
-
-    def map(self, tasks: Sequence[Task]) -> Generator[TaskEvent, None, None]:
-        for task in tasks:
-            yield Started(task.key, 0)
-            self.trained.append(task.key)
-            yield Finished(task.key, {"accuracy": 0.5, "history": [0.5], "seconds": 0.0})
-
-    def reserve(self, core: int | None) -> Any:
-        return nullcontext()
 
 
 def phone(serial: str, factor: float = 1.0) -> ScriptedDevice:
