@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnascli.devices.device import Device, DeviceError, DeviceLostError, ModelError
-from mnascli.devices.measuring import Discipline, Latency, measure
+from mnascli.devices.discipline import Discipline
+from mnascli.devices.measuring import Latency, measure
 from mnascli.devices.profiles import Profile
 from mnascli.errors import NoDeviceError
 
+BATCH = 5  # models that are measured together, and lost together with their device
 UNSTABLE_TIMES = 3  # so often a model is measured before its unstable time is told, a device before it is set aside
 LOSSES = 5  # in a row, without one batch done in between: a cable that is no use
 POLL_S = 2.0  # between two looks for a device that went away
@@ -81,8 +83,9 @@ class Member:
         latencies = [result for result in results if isinstance(result, Latency)]
         stable = [latency for latency in latencies if latency.verdict == "stable"]
         reference_ms = latencies[0].reference_ms if latencies else None
-        if discipline.normal == "last batch":
-            self.normal_ms = reference_ms or self.normal_ms
+        if discipline.shared and reference_ms:
+            # What it can do when nobody else wants it; all its times are brought to that.
+            self.normal_ms = min(self.normal_ms or reference_ms, reference_ms)
         elif stable and reference_ms:
             # The median, and not the fastest: of hundreds of batches one is luckier than the device ever is again.
             self.references_ms.append(reference_ms)
@@ -233,7 +236,7 @@ class _Work:
             yield Measured(index, result, serial)
 
     def _next_batch(self, member: Member, present: Sequence[Member]) -> tuple[int, ...]:
-        """Some of what waits: shares for all, no larger than the reference allows, smaller after each loss.
+        """Some of what waits: shares for all, `BATCH` at most, smaller after each loss.
 
         What it has called unstable itself is left to its twins.
         """
@@ -243,7 +246,7 @@ class _Work:
             times = Counter(self.unstable[index])
             if times[member.device.serial] == min(times[serial] for serial in serials):
                 mine.append(index)
-        parts = max(len(present), -(-len(mine) // self.pool.profile.measuring.reference_every))
+        parts = max(len(present), -(-len(mine) // BATCH))
         batch = mine[: max(1, -(-len(mine) // parts) >> member.losses)]
         self.waiting = [index for index in self.waiting if index not in batch]
         return tuple(batch)

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mnascli.devices.device import Accelerator, DeviceInfo, Kind
-from mnascli.devices.measuring import Discipline
+from mnascli.devices.discipline import Discipline
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Schema, parse, read_yaml

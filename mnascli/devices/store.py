@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mnascli.devices.device import Device, Setup
-from mnascli.devices.measuring import Discipline, Latency
+from mnascli.devices.discipline import Discipline
+from mnascli.devices.measuring import Latency
 from mnascli.errors import MnasError
 from mnascli.user_dirs import cache_home
 
@@ -37,6 +38,7 @@ class LatencyStore:
         self._now = now
         self._read_to: dict[Path, int] = {}
         self._lines: dict[str, tuple[float, bytes]] = {}
+        self._references: dict[str, list[tuple[float, float]]] = {}
 
     def get(self, model_sha256: str, device: Device, discipline: Discipline) -> Latency | None:
         """The newest stable latency that is not too old, None if there is none. Raises MnasError if unreadable."""
@@ -46,6 +48,12 @@ class LatencyStore:
         if not line or not 0 <= self._now() - time_s <= self._max_age_s:
             return None
         return Latency.from_json(json.loads(line)["latency"])
+
+    def reference_ms(self, device: Device) -> float | None:
+        """The reference model's fastest normal time on this device, set up so, that is not too old; None if none is."""
+        self._read(self._file(device.fingerprint))
+        known = self._references.get(_setup_key(device.fingerprint, device.setup.to_json()), [])
+        return min((ms for time_s, ms in known if 0 <= self._now() - time_s <= self._max_age_s), default=None)
 
     def put(self, latency: Latency, discipline: Discipline) -> None:
         """Keep a latency, also an unstable one (for the record). Raises MnasError if it cannot be written."""
@@ -86,6 +94,10 @@ class LatencyStore:
             entry = _entry(line)
             if entry is not None and entry["latency"]["verdict"] == "stable":
                 self._lines[entry["key"]] = (entry["time"], line)
+                latency = entry["latency"]
+                if latency["reference_ms"] is not None:
+                    key = _setup_key(latency["fingerprint"], latency["setup"])
+                    self._references.setdefault(key, []).append((entry["time"], latency["reference_ms"]))
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
@@ -95,6 +107,10 @@ def _entry(line: bytes) -> dict[str, Any] | None:
         return entry if entry["v"] == _VERSION and entry["latency"]["verdict"] and entry["key"] else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _setup_key(fingerprint: str, setup: dict[str, Any]) -> str:
+    return json.dumps([fingerprint, setup], sort_keys=True)
 
 
 def _key(model_sha256: str, fingerprint: str, setup: Setup, discipline: Discipline) -> str:

@@ -6,7 +6,8 @@ import pytest
 from scripted_device import ScriptedDevice, write_model
 
 from mnascli.devices.device import Setup
-from mnascli.devices.measuring import Discipline, Latency, measure
+from mnascli.devices.discipline import Discipline
+from mnascli.devices.measuring import Latency, measure
 from mnascli.devices.store import LatencyStore
 from mnascli.errors import MnasError
 
@@ -33,6 +34,19 @@ def test_a_latency_comes_back_whole(tmp_path: Path, latency: Latency) -> None:
     found = LatencyStore(tmp_path).get(latency.model_sha256, ScriptedDevice(), DISCIPLINE)
     assert found == latency
     assert found.sessions[0].samples_ms and found.sessions[0].before.temperature_c == 30.0
+
+
+def test_the_reference_of_a_device_is_its_fastest_that_is_not_too_old(tmp_path: Path, latency: Latency) -> None:
+    now_s = [0.0]
+    store = LatencyStore(tmp_path, now=lambda: now_s[0])
+    assert store.reference_ms(ScriptedDevice()) is None
+    for hour, ms in ((0, 3.0), (20, 4.0), (21, 5.0)):
+        now_s[0] = hour * HOUR_S
+        store.put(dataclasses.replace(latency, model_sha256=f"{hour}", reference_ms=ms), DISCIPLINE)
+    assert store.reference_ms(ScriptedDevice()) == 3.0
+    now_s[0] = 30 * HOUR_S
+    assert LatencyStore(tmp_path, now=lambda: now_s[0]).reference_ms(ScriptedDevice()) == 4.0
+    assert store.reference_ms(ScriptedDevice(serial="S2")) is None
 
 
 def test_a_default_store_lies_in_the_users_cache(own_home: Path, latency: Latency) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scripted_device import ScriptedDevice, write_model
 
 from mnascli.devices.device import DeviceError, DeviceLostError, ModelError, percentile
-from mnascli.devices.measuring import Cooling, Discipline, Latency, measure
+from mnascli.devices.discipline import Cooling, Discipline
+from mnascli.devices.measuring import Latency, measure
 from mnascli.errors import UsageError
 from mnascli.schema import parse
 
@@ -173,12 +174,44 @@ def test_throttling_that_stays_is_unstable(models: list[Path], reference: Path) 
     assert device.slept_s == [10.0, 20.0, 40.0, 80.0]
 
 
-def test_a_lucky_reference_damns_no_candidate_on_a_shared_machine(models: list[Path], reference: Path) -> None:
-    """One reference is a third faster than all others: on a phone a reason for doubt, not on a virtual machine."""
-    lucky = PHONE.model_copy(update={"lucky": 0.25, "sessions": 6, "keep": 3, "discard_drift": 1.0})
-    for discipline, verdict in ((lucky, "stable"), (PHONE.model_copy(update={"discard_drift": 1.0}), "unstable")):
-        device = ScriptedDevice(lambda time_s, session: 0.67 if session == 8 else 1.0)
-        assert verdicts(run(device, models, discipline, reference=reference)) == [verdict] * 3
+# --- a machine that others use too
+
+SHARED = PHONE.model_copy(
+    update={"shared": True, "sessions": 8, "keep": 3, "reference_every": 1, "max_drift": 2.0, "discard_drift": 9.0}
+)
+
+
+def test_what_a_neighbour_takes_the_reference_gives_back(models: list[Path], reference: Path) -> None:
+    """A third slower for minutes: the medians of a phone's discipline would be called unstable, or be wrong."""
+    for slow in (lambda time_s, session: 1.4 if 20 < time_s < 90 else 1.0, lambda time_s, session: 1.4):
+        device = ScriptedDevice(slow)
+        results = run(device, models, SHARED, reference=reference, baseline_ms=4.0 * 0.98)
+        assert verdicts(results) == ["stable"] * 3
+        assert medians(results) == pytest.approx([4.9, 9.8, 19.6], rel=0.003)  # 5 %, the fastest of `PATTERN`
+
+
+def test_interruptions_of_single_runs_do_not_count(models: list[Path], reference: Path) -> None:
+    device = ScriptedDevice()
+    device.pattern = [1.0, 1.0, 1.7, 2.5, 4.0]
+    results = run(device, models, SHARED.model_copy(update={"max_spread": 9.0}), reference=reference)
+    assert verdicts(results) == ["stable"] * 3
+    assert medians(results) == [5.0, 10.0, 20.0]
+    assert results[0].p95_ms == pytest.approx(20.0)
+
+
+def test_an_interrupted_reference_makes_no_candidate_faster(models: list[Path], reference: Path) -> None:
+    """Every fourth session is half again as slow, often a reference: the other one beside the session tells."""
+    device = ScriptedDevice(lambda time_s, session: 1.5 if session % 4 == 0 else 1.0)
+    results = run(device, models, SHARED, reference=reference)
+    assert verdicts(results) == ["stable"] * 3
+    assert medians(results) == pytest.approx([4.9, 9.8, 19.6], rel=0.003)
+
+
+def test_speeds_that_the_reference_does_not_see_are_unstable(models: list[Path], reference: Path) -> None:
+    device = ScriptedDevice()
+    device.slowdown = lambda time_s, session: 1.0 if device.ran[-1] == "reference" else 1.05**session
+    (result,) = run(device, models[:1], SHARED, reference=reference)
+    assert result.verdict == "unstable" and "sessions differ by" in result.problem
 
 
 # --- too warm

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mnascli.devices.discipline import Discipline
 from mnascli.devices.host import HostDevice
-from mnascli.devices.measuring import Discipline, Latency
+from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.engine.bench import Bench

@@ -11,7 +11,7 @@ import pytest
 from fakes import Instant, small_space
 from scripted_device import ScriptedDevice
 
-from mnascli.devices.measuring import Cooling, Discipline
+from mnascli.devices.discipline import Cooling, Discipline
 from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.engine.bench import Bench
