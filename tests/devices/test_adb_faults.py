@@ -18,7 +18,8 @@ from mnascli.devices import benchmark_binary, find_device, open_device
 from mnascli.devices.adb import AdbDevice
 from mnascli.devices.adb_setup import set_up_phone
 from mnascli.devices.device import DeviceError, DeviceLostError, ModelError
-from mnascli.devices.measuring import Cooling, Discipline, Latency, measure
+from mnascli.devices.discipline import Cooling, Discipline
+from mnascli.devices.measuring import Latency, measure
 from mnascli.errors import NoDeviceError, UsageError
 from mnascli.space import Architecture
 

@@ -22,14 +22,16 @@ from mnascli.search import Objective, create_searcher
 
 QUICK = "{warmups: 1, warmup_min_s: 0, runs: 5, min_s: 0, sessions: 2, keep: 2, cooling: {pause_s: 0.05}}"
 LENIENT = QUICK.replace("sessions", "max_spread: 9, max_difference: 9, max_drift: 9, discard_drift: 9, sessions")
-TRIALS = 12
+TRIALS = 20
 
 
 @pytest.fixture
 def phones(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[StandInPhone]]:
     profiles = own_home / ".config" / "mnas" / "devices"
     profiles.mkdir(parents=True)
-    (profiles / "pixel.yaml").write_text(f"name: pixel\nmatch: {{kind: adb, model: 'Pixel*'}}\nmeasuring: {QUICK}\n")
+    (profiles / "pixel-6.yaml").write_text(
+        f"name: pixel-6\nmatch: {{kind: adb, model: 'Pixel 6'}}\nmeasuring: {QUICK}\n"
+    )
     (profiles / "host.yaml").write_text(f"name: host\nmatch: {{kind: host}}\nmeasuring: {LENIENT}\n")
     with AdbServer(tmp_path / "adb") as server:
         for name, value in server.environment.items():
@@ -43,13 +45,13 @@ def phones(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def test_every_trial_is_measured_on_each(tmp_path: Path, phones: list[StandInPhone]) -> None:
-    benches = open_benches(["pixel", "host"])
+    benches = open_benches(["pixel-6", "host"])
     try:
         with create_run(tmp_path / "run", "", {}) as run:
             cable = Cable(phones[0])
             run.listeners.append(cable.watch)
             run.append("devices_opened", devices=described(benches))
-            targets = targets_by_device({"pixel": 3.0, "host": 0.1}, benches)
+            targets = targets_by_device({"pixel-6": 3.0, "host": 0.1}, benches)
             run.append("target_set", target_ms=targets, why="test")
             evaluator = LocalEvaluator(benches, Instant(), {}, 0, run.trial_folder)
             searcher = create_searcher("random", small_space(), seed=1)
@@ -60,10 +62,10 @@ def test_every_trial_is_measured_on_each(tmp_path: Path, phones: list[StandInPho
             bench.close()
     events = list(EventReader(tmp_path / "run" / "events.jsonl").read())
     measured = [one for one in events if one["event"] == "measured"]
-    expected = {(trial, device): 1 for trial in range(TRIALS) for device in ("pixel", "host")}
+    expected = {(trial, device): 1 for trial in range(TRIALS) for device in ("pixel-6", "host")}
     assert Counter((one["trial"], one["device"]) for one in measured) == expected
     assert {one["serial"] for one in measured} == {phones[0].address, phones[1].address, "host"}
-    assert all(2.0 <= one["latency_ms"] < 10 for one in measured if one["device"] == "pixel")
+    assert all(2.0 <= one["latency_ms"] < 10 for one in measured if one["device"] == "pixel-6")
     news = [(one["event"], one["serial"]) for one in events if one["event"] in ("device_lost", "device_back")]
     assert news == [("device_lost", phones[0].address), ("device_back", phones[0].address)]
     assert sum(one["event"] == "done" for one in events) == TRIALS
