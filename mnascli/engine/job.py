@@ -119,17 +119,27 @@ def _close(benches: Sequence[Bench]) -> None:
 
 
 def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list[Bench]) -> Job:
-    opened = []
     for bench in benches:
         bench.tell = _teller(run, bench.name)
-        profile = bench.pool.profile.name
-        for member in bench.pool.members:
-            values = {"name": member.device.name, "serial": member.device.serial, "asked": member.asked}
-            opened.append({"device": bench.name, "profile": profile, **values})
-    if opened:
-        run.append("devices_opened", devices=opened)
+    if benches:
+        run.append("devices_opened", devices=describe(benches))
     executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
     return Job(run, config, dataset, space, benches, executor)
+
+
+def describe(benches: Sequence[Bench]) -> list[dict[str, str]]:
+    """Every device of the benches, as the event `devices_opened` has them."""
+    return [
+        {
+            "device": bench.name,
+            "profile": bench.pool.profile.name,
+            "name": member.device.name,
+            "serial": member.device.serial,
+            "asked": member.asked,
+        }
+        for bench in benches
+        for member in bench.pool.members
+    ]
 
 
 def _teller(run: Run, device: str) -> Callable[[News], None]:

@@ -16,6 +16,7 @@ from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.engine.bench import Bench
 from mnascli.engine.evaluator import LocalEvaluator
+from mnascli.engine.job import describe
 from mnascli.engine.loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.errors import NoDeviceError, UsageError
@@ -39,12 +40,7 @@ def bench(name: str, *devices: ScriptedDevice) -> Bench:
 
 def run_search(run: Run, benches: Sequence[Bench], executor: Instant | None = None) -> None:
     if not run.state.targets_ms:
-        opened = [
-            {"device": one.name, "profile": "p", "name": m.device.name, "serial": m.device.serial, "asked": ""}
-            for one in benches
-            for m in one.pool.members
-        ]
-        run.append("devices_opened", devices=opened)
+        run.append("devices_opened", devices=describe(benches))
         run.append("target_set", target_ms=targets_by_device({"pixel": 1.0, "pi": 2.0}, benches), why="test")
     evaluator = LocalEvaluator(benches, executor or Instant(), {}, 0, run.trial_folder)
     objective = Objective(target_ms=run.state.targets_ms)

@@ -13,8 +13,9 @@ from stand_in_phone import AdbServer, StandInPhone, binary
 
 from mnascli.devices import find_device
 from mnascli.devices.adb_setup import set_up_phone
-from mnascli.engine.bench import Bench, open_benches
+from mnascli.engine.bench import open_benches
 from mnascli.engine.evaluator import LocalEvaluator
+from mnascli.engine.job import describe
 from mnascli.engine.loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.runs import EventReader, create_run
@@ -50,7 +51,7 @@ def test_every_trial_is_measured_on_each(tmp_path: Path, phones: list[StandInPho
         with create_run(tmp_path / "run", "", {}) as run:
             cable = Cable(phones[0])
             run.listeners.append(cable.watch)
-            run.append("devices_opened", devices=described(benches))
+            run.append("devices_opened", devices=describe(benches))
             targets = targets_by_device({"pixel-6": 3.0, "host": 0.1}, benches)
             run.append("target_set", target_ms=targets, why="test")
             evaluator = LocalEvaluator(benches, Instant(), {}, 0, run.trial_folder)
@@ -70,14 +71,6 @@ def test_every_trial_is_measured_on_each(tmp_path: Path, phones: list[StandInPho
     assert news == [("device_lost", phones[0].address), ("device_back", phones[0].address)]
     assert sum(one["event"] == "done" for one in events) == TRIALS
     assert [phone.files() for phone in phones] == [[], []]
-
-
-def described(benches: list[Bench]) -> list[dict[str, str]]:
-    return [
-        {"device": one.name, "profile": "", "name": m.device.name, "serial": m.device.serial, "asked": ""}
-        for one in benches
-        for m in one.pool.members
-    ]
 
 
 class Cable:
