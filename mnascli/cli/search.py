@@ -192,7 +192,10 @@ def _print_report(summary: dict[str, Any], path: Path) -> None:
     for entry in summary["comparison"]:
         spread = f" ± {entry['test_spread']:.3f}" if entry["test_spread"] is not None else ""
         test = f"{entry['test_mean']:.3f}{spread}" if entry["test_mean"] is not None else "-"
-        latency = " ".join(f"{ms:.3f}" for ms in entry["latency_ms"].values())
+        latencies = entry["latency_ms"]
+        latency = " ".join(
+            f"{device} {ms:.3f}" if len(latencies) > 1 else f"{ms:.3f}" for device, ms in latencies.items()
+        )
         rows.append((entry["model"], test, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
     seeds = max((entry["seeds"] for entry in summary["comparison"]), default=0)
     columns = ("model", f"test accuracy ({seeds} seeds)", "latency ms", "parameters", "multiply-adds")
