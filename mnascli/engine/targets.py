@@ -10,7 +10,7 @@ from mnascli.engine.bench import Bench
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture, Space, load, lower
 
-AT_ONCE = 5
+AT_ONCE = 3
 WIDTHS = [round(0.1 + 0.05 * step, 2) for step in range(39)]  # 0.1 to 2.0
 
 
@@ -53,8 +53,8 @@ def _other_names(bench: Bench) -> set[str]:
 def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -> tuple[float, Architecture]:
     """The depth multiplier at which a zoo model, on the space's skeleton, comes closest to a latency; and that network.
 
-    Two rounds over the multipliers of `WIDTHS` that give different networks: some over all of them, then some between
-    the two that the latency lies between; those of a round are measured together.
+    Of the multipliers of `WIDTHS` that give different networks some are measured together, then some between the two
+    that the latency lies between, until these are neighbours. Where the narrowest is too slow, it is the closest.
     """
     candidates = _different(lambda width: space.adapt(load(model).on(width=width)))
     measured: dict[int, float] = {}
@@ -68,7 +68,9 @@ def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -
         measured |= {
             n: median_ms(one, f"{model} x{candidates[n][0]:g}") for n, one in zip(wanted, results, strict=True)
         }
-        low = max((n for n in measured if measured[n] <= target_ms), default=0)
+        if measured[0] > target_ms:
+            break
+        low = max(n for n in measured if measured[n] <= target_ms)
         high = min((n for n in measured if n > low), default=low)
     return candidates[min(measured, key=lambda index: abs(measured[index] - target_ms))]
 
