@@ -102,8 +102,8 @@ def predict_all(
 ) -> npt.NDArray[np.float32]:
     """Logits of pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
 
-    `images` is sliced piece by piece, so it may be on the disk. Threads are enough: LiteRT runs outside Python's lock
-    (benchmarks/evaluate_tflite.py). Raises UsageError as `predict` does.
+    `images` is sliced piece by piece, so it may be on the disk. Threads serve, for LiteRT runs outside Python's lock;
+    benchmarks/evaluate_tflite.py shows how well. Raises UsageError as `predict` does.
     """
     first = Runner(path)
     if len(images) == 0:
