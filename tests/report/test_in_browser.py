@@ -13,6 +13,7 @@ from mnascli.report.content import gather
 from mnascli.report.page import page
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: it is in the dev extra")
+wait = pytest.importorskip("selenium.webdriver.support.wait")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -45,7 +46,9 @@ def load(browser: Any, file: Path) -> None:
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(file.as_uri())
-    assert browser.execute_script("return document.documentElement.dataset.ready") == "yes"
+    # The figures are drawn by promises, which a busy machine may keep after the page counts as loaded.
+    ready = "return document.documentElement.dataset.ready === 'yes'"
+    wait.WebDriverWait(browser, 60).until(lambda page: page.execute_script(ready), f"not drawn in 60 s: {file}")
 
 
 def point_at(browser: Any, trace: int, number: int) -> tuple[float, float, int]:
