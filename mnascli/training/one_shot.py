@@ -34,9 +34,9 @@ from mnascli.training.loop import ADVICE, PRECISIONS, TrainingError
 from mnascli.training.machine import DeviceChoice, choose_device, set_up_process
 from mnascli.training.optimizers import make_optimizer
 from mnascli.training.recipe import Recipe
+from mnascli.training.resume import FILE, changing, check_same, put_back
 from mnascli.training.tensors import read_about, read_tensors, write_tensors
 
-STATE = "training.safetensors"
 CALIBRATION_BATCH = 250
 CHECK_STEPS = 20  # steps between two looks at the loss
 
@@ -219,44 +219,20 @@ class _State:
 
     def save(self, folder: Path) -> None:
         about = {"training": self.training, "step": self.step, "guide": self.guide.state()}
-        write_tensors(folder / STATE, self._tensors(), about)
+        write_tensors(folder / FILE, self._tensors(), about)
 
     def restore(self, folder: Path) -> None:
-        path = folder / STATE
+        path = folder / FILE
         if not path.exists():
             return
         saved, about = read_tensors(path)
-        there = about.get("training", {})
-        for key, value in self.training.items():
-            if there.get(key) != value:
-                raise UsageError(
-                    f"{path}: a supernet's training with another {key} ({there.get(key)}, not {value}): "
-                    "choose another folder, or delete this one to begin anew"
-                )
-        self._begin_optimizer(saved)
-        with torch.no_grad():
-            for name, tensor in self._tensors().items():
-                tensor.copy_(saved[name])
+        check_same(path, "a supernet's training", about, self.training)
+        put_back(saved, self._tensors, self.optimizer)
         self.step = about["step"]
         self.guide.restore(about["guide"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"supernet.{name}": tensor for name, tensor in self.supernet.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None}
-        if self.average is not None:
-            tensors |= {f"average.{name}": tensor for name, tensor in self.average.averages.items()}
-        return tensors | {"loss_sum": self.loss_sum}
-
-    def _begin_optimizer(self, saved: dict[str, Tensor]) -> None:
-        """Give the optimizer states that can be copied into, those of weights that were trained and no others."""
-        parameters = [one for group in self.optimizer.param_groups for one in group["params"]]
-        for name, value in saved.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, _, key = rest.partition(".")
-                parameter = parameters[int(index)]
-                self.optimizer.state[parameter][key] = torch.empty_like(value, device=parameter.device)
+        return changing("supernet", self.supernet, self.optimizer, self.average, self.loss_sum)
 
 
 def _identity(space: Space, dataset: Dataset, recipe: Recipe, warmup: float, seed: int) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mnascli.data.dataset import Dataset
@@ -67,40 +68,59 @@ class Resumable:
         if found is None:
             return Progress()
         saved, about = found
-        there = about.get("training", {})
-        for key, value in self.training.items():
-            if there.get(key) != value:
-                raise UsageError(
-                    f"{path}: a training with another {key} ({there.get(key)}, not {value}): "
-                    "choose another folder, or delete this one to begin anew"
-                )
-        self._begin_optimizer(saved)
-        for name, tensor in self._tensors().items():
-            tensor.copy_(saved[name])
+        check_same(path, "a training", about, self.training)
+        put_back(saved, self._tensors, self.optimizer)
         self.scaler.load_state_dict(about["scaler"])
         return Progress(about["step"], about["history"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None}
-        if self.average is not None:
-            tensors |= {f"average.{name}": tensor for name, tensor in self.average.averages.items()}
-        return tensors | {"loss_sum": self.loss_sum}
+        return changing("network", self.network, self.optimizer, self.average, self.loss_sum)
 
-    def _begin_optimizer(self, saved: dict[str, Tensor]) -> None:
-        """Give the optimizer states that can be copied into.
 
-        They lie in memory as their weights do (channels last, say), which fused kernels rely on and files do not keep.
-        """
-        params = [param for group in self.optimizer.param_groups for param in group["params"]]
-        for name, value in saved.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, _, key = rest.partition(".")
-                param = params[int(index)]
-                like = param.detach() if value.shape == param.shape else value.to(param.device)
-                self.optimizer.state[param][key] = torch.empty_like(like)
+def changing(
+    name: str, weights: nn.Module, optimizer: Optimizer, average: Average | None, loss_sum: Tensor
+) -> dict[str, Tensor]:
+    """The tensors that a training changes, themselves and not copies; the names of the module's begin with `name`."""
+    tensors = {f"{name}.{key}": tensor for key, tensor in weights.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
+    if average is not None:
+        tensors |= {f"average.{key}": tensor for key, tensor in average.averages.items()}
+    return tensors | {"loss_sum": loss_sum}
+
+
+def put_back(saved: Mapping[str, Tensor], tensors: Callable[[], dict[str, Tensor]], optimizer: Optimizer) -> None:
+    """Copy what was saved of `tensors()` into them; `optimizer` is new and gets the states that were saved of it."""
+    _begin_optimizer(optimizer, saved)
+    with torch.no_grad():
+        for name, tensor in tensors().items():
+            tensor.copy_(saved[name])
+
+
+def check_same(path: Path, what: str, about: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+    """Raise UsageError where the training saved in `path` is another one than `training`."""
+    there = about.get("training", {})
+    for key, value in training.items():
+        if there.get(key) != value:
+            raise UsageError(
+                f"{path}: {what} with another {key} ({there.get(key)}, not {value}): "
+                "choose another folder, or delete this one to begin anew"
+            )
+
+
+def _begin_optimizer(optimizer: Optimizer, saved: Mapping[str, Tensor]) -> None:
+    """Give the optimizer states that can be copied into, those of weights that were trained and no others.
+
+    They lie in memory as their weights do (channels last, say), which fused kernels rely on and files do not keep.
+    """
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    for name, value in saved.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            index, _, key = rest.partition(".")
+            param = params[int(index)]
+            like = param.detach() if value.shape == param.shape else value.to(param.device)
+            optimizer.state[param][key] = torch.empty_like(like)
 
 
 def training_id(network: Network, dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from mnascli.errors import UsageError
 from mnascli.nets.supernet import Supernet
 from mnascli.space import Architecture, Space, make_space
 from mnascli.training import Recipe, TrainingError, evaluate
-from mnascli.training.one_shot import STATE, Uniform, calibrated, load_supernet, save_supernet, train_supernet
+from mnascli.training.one_shot import Uniform, calibrated, load_supernet, save_supernet, train_supernet
+from mnascli.training.resume import FILE
 
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(epochs=8, batch_size=16, learning_rate=0.8)
@@ -145,7 +146,7 @@ def test_another_training_in_the_folder_is_told(tmp_path: Path) -> None:
     trained(short, folder=tmp_path)
     with pytest.raises(UsageError, match=r"another recipe\.epochs \(1, not 2\)"):
         trained(RECIPE.model_copy(update={"epochs": 2}), folder=tmp_path)
-    (tmp_path / STATE).write_bytes(b"damaged")
+    (tmp_path / FILE).write_bytes(b"damaged")
     with pytest.raises(UsageError, match="cut off"):
         trained(short, folder=tmp_path)
 
