@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mnascli.nets import depthwise
 from mnascli.space.layers import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
 
 # TensorFlow's momentum of 0.99 is the part that is kept, torch's the part that is replaced.
@@ -35,11 +36,14 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = (self._padding(size) for size in x.shape[2:])
-        if height % 2 == 0 and width % 2 == 0:
-            return F.conv2d(x, self.weight, None, self.stride, (height // 2, width // 2), 1, self.groups)
-        # An odd rest goes after the picture, as in TensorFlow.
-        x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return F.conv2d(x, self.weight, None, self.stride, 0, 1, self.groups)
+        padding = (height // 2, width // 2)
+        if height % 2 or width % 2:
+            # An odd rest goes after the picture, as in TensorFlow.
+            x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+            padding = (0, 0)
+        if self.training and 1 < self.groups == self.in_channels and depthwise.is_slow(x, self.weight):
+            return depthwise.convolve(x, self.weight, self.stride[0], padding[0])
+        return F.conv2d(x, self.weight, None, self.stride, padding, 1, self.groups)
 
     def _padding(self, size: int) -> int:
         kernel, stride = self.kernel_size[0], self.stride[0]

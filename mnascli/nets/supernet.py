@@ -42,8 +42,9 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         self.options = _options(space)
+        self.bn_epsilon = _any(space).bn_epsilon
         for layer in _widest(space, self.options):
-            module = Residual(layer, _any(space).bn_epsilon)
+            module = Residual(layer, self.bn_epsilon)
             _forget_statistics(module)
             place(self, _home(layer), module)
 
@@ -83,7 +84,7 @@ class Supernet(nn.Module):
         return network
 
     def _run(self, layer: Layer, x: Tensor) -> Tensor:
-        skeleton = _skeleton(layer, _any(self.space).bn_epsilon).train(self.training)
+        skeleton = _skeleton(layer, self.bn_epsilon).train(self.training)
         return functional_call(skeleton, self._share(layer, skeleton), (x,))  # type: ignore[no-any-return]
 
     def _share(self, layer: Layer, skeleton: Residual) -> dict[str, Tensor]:
@@ -100,11 +101,10 @@ def _home(layer: Layer) -> str:
 
 def _part(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     """The first filters and channels, and the middle of the kernel."""
-    begins = [
-        (have - want) // 2 if axis >= 2 else 0
-        for axis, (have, want) in enumerate(zip(tensor.shape, shape, strict=True))
-    ]
-    return tensor[tuple(slice(begin, begin + want) for begin, want in zip(begins, shape, strict=True))]
+    for axis, (have, want) in enumerate(zip(tensor.shape, shape, strict=True)):
+        if have != want:  # each slice costs a copy of the tensor on the way back
+            tensor = tensor.narrow(axis, (have - want) // 2 if axis >= 2 else 0, want)
+    return tensor
 
 
 @lru_cache(maxsize=4096)
