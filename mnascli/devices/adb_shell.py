@@ -160,23 +160,22 @@ class AdbShell:
         return text, int(code)
 
     def push(self, content: bytes, path: str, mode: int) -> None:
-        """Write a file, under another name first. Raises DeviceLostError if the phone is gone or lacks the space."""
+        """Write a file; after an error a part of it may be there.
+
+        Raises DeviceLostError if the phone is gone or lacks the space, DeviceError if it refuses.
+        """
         if self._device is None:
             self.connect()
         import adbutils
 
-        part = f"{path}.part"
         try:
-            self._device.sync.push(content, part, mode=mode, check=True)
+            self._device.sync.push(content, path, mode=mode, check=True)
         except (adbutils.AdbError, EOFError, OSError, ValueError) as error:
             # adb says no more than 'FAIL': the reason is to be found on the phone.
             self._device = None
             self.connect()
             self.require_free(len(content), Path(path).parent.as_posix())
             raise DeviceError(f"{self.name}: cannot write {path} ({_one_line(error)})") from error
-        output, code = self.run(f"mv {shlex.quote(part)} {shlex.quote(path)}")
-        if code != 0:
-            raise DeviceError(f"{self.name}: cannot write {path}: {output.strip()[:200]}")
 
     def free_bytes(self, folder: str) -> int | None:
         """What is free where `folder` lies; None where the phone does not tell."""
