@@ -34,8 +34,9 @@ from mnascli.devices.device import (
     Setup,
     fastest_cores,
     read_model,
+    require_cores,
 )
-from mnascli.errors import NoDeviceError, UsageError
+from mnascli.errors import NoDeviceError
 
 T = TypeVar("T")
 
@@ -89,10 +90,7 @@ class AdbDevice:
         self._binary: Binary = binary
         self._program = read_binary(binary, self.name)
         self._cores = self._read_cores()
-        lacking = set() if cores == "auto" else set(cores) - {core.index for core in self._cores}
-        if lacking:
-            there = ", ".join(str(core.index) for core in self._cores)
-            raise UsageError(f"{self.name}: there is no core {min(lacking)} (cores: {there}): change 'cores'")
+        require_cores(self.name, cores, self._cores)
         self.setup = self._choose_cores()
 
     @property
@@ -292,14 +290,7 @@ conditions {cores[0]}
     # --- cores and conditions
 
     def _read_cores(self) -> tuple[Core, ...]:
-        output, _ = self._lasting(lambda: self._shell.run(shell_state.PROBE_SCRIPT))
-        try:
-            found = shell_state.cores(output)
-        except ValueError as error:
-            raise DeviceError(f"{self.name}: cores that cannot be understood: {output[:100]!r}") from error
-        if not found:
-            raise DeviceError(f"{self.name}: it does not tell its cores")
-        return found
+        return self._lasting(lambda: shell_state.read_cores(self._shell))
 
     def _choose_cores(self) -> Setup:
         """Raises DeviceLostError while cores that the profile names are offline: warm phones unplug them."""

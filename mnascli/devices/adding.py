@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from mnascli.devices import find_device, shell_state
-from mnascli.devices.device import Accelerator, DeviceInfo
+from mnascli.devices.device import Accelerator, DeviceInfo, require_cores
 from mnascli.devices.profiles import Match, Precision, Profile, find_profile, load_profile
 from mnascli.errors import MnasError, NoDeviceError, UsageError
 from mnascli.schema import parse
@@ -49,6 +50,8 @@ def add_profile(
         match = {"kind": info.kind} if info.kind == "host" else {"kind": info.kind, "serial": info.serial}
     if not info.model and info.kind == "adb":
         raise NoDeviceError(f"{info.name} cannot be used ({info.state}): {info.problem}")
+    if cores:
+        _check_cores(info, cores)
     like = load_profile(base) if base else find_profile(info)
     values: dict[str, Any] = like.model_dump(mode="json") if like else {}
     chosen = {
@@ -72,6 +75,22 @@ def parse_cores(text: str) -> tuple[int, ...] | None:
         return shell_state.core_list(text) or None
     except ValueError:
         raise UsageError(f"--cores {text}: numbers as in 6,7 or 4-7 were expected") from None
+
+
+def _check_cores(info: DeviceInfo, cores: Sequence[int]) -> None:
+    """Raises UsageError for a core that the device lacks."""
+    from mnascli.devices.adb_shell import AdbShell
+    from mnascli.devices.host import host_cores
+    from mnascli.devices.ssh_shell import SshShell
+
+    if info.kind == "host":
+        there = host_cores()
+    elif info.kind == "adb":
+        there = shell_state.read_cores(AdbShell(info.serial, info.name))
+    else:
+        with contextlib.closing(SshShell(info.serial, info.name)) as shell:
+            there = shell_state.read_cores(shell)
+    require_cores(info.name, cores, there)
 
 
 def _look_at_board(name: str, address: str, python: str) -> DeviceInfo:

@@ -210,6 +210,14 @@ def fastest_cores(cores: Sequence[Core], count: int = 1) -> tuple[int, ...]:
     return tuple(core.index for core in online[:count])
 
 
+def require_cores(name: str, wanted: Literal["auto"] | Sequence[int], there: Sequence[Core]) -> None:
+    """Raises UsageError for a core that the device of that name lacks, or that this process may not use."""
+    lacking = set() if wanted == "auto" else set(wanted) - {core.index for core in there}
+    if lacking:
+        known = ", ".join(str(core.index) for core in there) or "none can be chosen on this system"
+        raise UsageError(f"{name}: there is no core {min(lacking)} (cores: {known}): change 'cores'")
+
+
 class Device(Protocol):
     """One device, opened with its setup. Not safe for several threads at once.
 

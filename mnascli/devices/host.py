@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mnascli.devices.device import Core, DeviceInfo, Kind, Probe, Session, Setup, fastest_cores
-from mnascli.devices.worker_process import WORKER_FILE, WorkerProcess
-from mnascli.errors import UsageError
+from mnascli.devices.device import Core, DeviceInfo, Kind, Probe, Setup, fastest_cores, require_cores
+from mnascli.devices.worker_process import WORKER_FILE, OnWorker, WorkerProcess
 
 
-class HostDevice:
+class HostDevice(OnWorker):
     """See `Device`. `cores`: 'auto' for the fastest that this process may use, or their numbers.
 
     Raises UsageError for a core that this process cannot use.
@@ -30,10 +29,7 @@ class HostDevice:
     def __init__(self, cores: Literal["auto"] | Sequence[int] = "auto", threads: int = 1) -> None:
         usable = host_cores()
         chosen = fastest_cores(usable, threads) if cores == "auto" else tuple(int(core) for core in cores)
-        unknown = set(chosen) - {core.index for core in usable}
-        if unknown:
-            there = ", ".join(str(core.index) for core in usable) or "none can be chosen on this system"
-            raise UsageError(f"host: core {min(unknown)} cannot be used (usable: {there}): change 'cores'")
+        require_cores("host", chosen, usable)
         self.setup = Setup(cores=chosen, threads=threads)
         pinning = ",".join(str(core) for core in chosen)
         # -P: the worker's folder holds modules of our own, which must not be taken for those it imports.
@@ -59,19 +55,6 @@ class HostDevice:
             free_mb=shutil.disk_usage(tempfile.gettempdir()).free / 2**20,
             notes=(f"this process may use {len(usable)} of {os.cpu_count()} cores",) if fewer else (),
         )
-
-    def run(
-        self, model: Path, *, warmups: int, warmup_min_s: float, runs: int, min_s: float, timeout_s: float
-    ) -> Session:
-        return self._worker.run(
-            model, warmups=warmups, warmup_min_s=warmup_min_s, runs=runs, min_s=min_s, timeout_s=timeout_s
-        )
-
-    def release(self, model: Path) -> None:
-        self._worker.release(model)
-
-    def close(self) -> None:
-        self._worker.close()
 
 
 def host_cores() -> tuple[Core, ...]:

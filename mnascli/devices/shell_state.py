@@ -1,11 +1,12 @@
-"""What a phone or a board says of itself in a shell: properties, cores, temperature, load; texts in, values out."""
+"""What a phone or a board says of itself in a shell: properties, cores, temperature, load."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
-from mnascli.devices.device import Core
+from mnascli.devices.device import Core, DeviceError
 
 CPU = "/sys/devices/system/cpu"
 
@@ -62,6 +63,26 @@ def cores(text: str) -> tuple[Core, ...]:
         core = int(number)
         found.append(Core(core, int(khz) / 1000 if khz else None, not online or core in online))
     return tuple(sorted(found, key=lambda core: core.index))
+
+
+class Shell(Protocol):
+    """What runs a script on a device, under the name that the device has in messages."""
+
+    name: str
+
+    def run(self, script: str) -> tuple[str, int]: ...
+
+
+def read_cores(shell: Shell) -> tuple[Core, ...]:
+    """The cores of the device behind a shell. Raises DeviceLostError if it is gone, DeviceError if it does not tell."""
+    output, _ = shell.run(PROBE_SCRIPT)
+    try:
+        found = cores(output)
+    except ValueError as error:
+        raise DeviceError(f"{shell.name}: cores that cannot be understood: {output[:100]!r}") from error
+    if not found:
+        raise DeviceError(f"{shell.name}: it does not tell its cores")
+    return found
 
 
 def number_after(text: str, key: str) -> float | None:

@@ -9,15 +9,14 @@ import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from mnascli.devices import shell_state
-from mnascli.devices.device import Core, DeviceError, DeviceInfo, Kind, Probe, Session, Setup, fastest_cores
+from mnascli.devices.device import DeviceError, DeviceInfo, Kind, Probe, Setup, fastest_cores, require_cores
 from mnascli.devices.profiles import Profile, own_boards
 from mnascli.devices.ssh_shell import LOST, SshShell
-from mnascli.devices.worker_process import WORKER_FILE, WorkerProcess
-from mnascli.errors import MnasError, NoDeviceError, UsageError
+from mnascli.devices.worker_process import WORKER_FILE, OnWorker, WorkerProcess
+from mnascli.errors import MnasError, NoDeviceError
 
 # What the wheels of ai-edge-litert for aarch64 were built against.
 NEEDED_GLIBC = (2, 34)
@@ -134,7 +133,7 @@ def set_up_board(name: str, address: str) -> str:
         shell.close()
 
 
-class SshDevice:
+class SshDevice(OnWorker):
     """See `Device`. `cores`: 'auto' for the fastest that are online, or their numbers.
 
     Raises NoDeviceError if the board cannot be reached or used, UsageError for a core that it lacks.
@@ -156,11 +155,8 @@ class SshDevice:
             self._board = describe(self._shell, python)
             if self._board.info.state != "ready":
                 raise NoDeviceError(f"{name} cannot be used: {self._board.info.problem}")
-            found = self._read_cores()
-            lacking = set() if cores == "auto" else set(cores) - {core.index for core in found}
-            if lacking:
-                there = ", ".join(str(core.index) for core in found)
-                raise UsageError(f"{name}: there is no core {min(lacking)} (cores: {there}): change 'cores'")
+            found = shell_state.read_cores(self._shell)
+            require_cores(name, cores, found)
         except BaseException:
             self._shell.close()
             raise
@@ -178,7 +174,7 @@ class SshDevice:
         return f"ssh/{machine}/{info.model}/{info.os}/{info.abi}/ai-edge-litert {self._board.litert}"
 
     def probe(self) -> Probe:
-        found = self._read_cores()
+        found = shell_state.read_cores(self._shell)
         output, _ = self._shell.run("df -k .; cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor 2>/dev/null")
         free = shell_state.free_bytes(output)
         last = output.strip().splitlines()[-1]
@@ -192,23 +188,6 @@ class SshDevice:
             notes=(shell_state.clusters(found),),
         )
 
-    def run(
-        self, model: Path, *, warmups: int, warmup_min_s: float, runs: int, min_s: float, timeout_s: float
-    ) -> Session:
-        return self._worker.run(
-            model, warmups=warmups, warmup_min_s=warmup_min_s, runs=runs, min_s=min_s, timeout_s=timeout_s
-        )
-
-    def release(self, model: Path) -> None:
-        self._worker.release(model)
-
     def close(self) -> None:
-        self._worker.close()
+        super().close()
         self._shell.close()
-
-    def _read_cores(self) -> tuple[Core, ...]:
-        output, _ = self._shell.run(shell_state.PROBE_SCRIPT)
-        found = shell_state.cores(output)
-        if not found:
-            raise DeviceError(f"{self.name}: it does not tell its cores")
-        return found

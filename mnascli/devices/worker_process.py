@@ -206,3 +206,22 @@ def _how_it_ended(code: int) -> str:
 def _last_line(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip() and not line.startswith("INFO:")]
     return f"({lines[-1][:200]})" if lines else ""
+
+
+class OnWorker:
+    """What devices have in common whose models a worker runs."""
+
+    _worker: WorkerProcess
+
+    def run(
+        self, model: Path, *, warmups: int, warmup_min_s: float, runs: int, min_s: float, timeout_s: float
+    ) -> Session:
+        return self._worker.run(
+            model, warmups=warmups, warmup_min_s=warmup_min_s, runs=runs, min_s=min_s, timeout_s=timeout_s
+        )
+
+    def release(self, model: Path) -> None:
+        self._worker.release(model)
+
+    def close(self) -> None:
+        self._worker.close()

@@ -75,7 +75,8 @@ def test_a_profile_of_ones_own_is_used(ready: StandInPhone, model: Path) -> None
     assert answer("devices", "probe", "pixel-6")["conditions"]["cores"] == [4, 5]  # type: ignore[index]
     again = mnas("devices", "add", "mine", "--device", "pixel-6")
     assert again.returncode == 2 and "exists already" in again.stderr
-    assert mnas("devices", "add", "mine", "--device", "pixel-6", "--cores", "77", "--replace").returncode == 0
+    mine = Path(str(added["file"]))
+    mine.write_text(mine.read_text().replace("- 4\n- 5\n", "- 77\n- 5\n"))
     lacking = mnas("devices", "measure", model, "--device", "pixel-6")
     assert (lacking.returncode, lacking.stderr.count("\n")) == (2, 1)
     assert "pixel-6-din1: there is no core 77" in lacking.stderr
@@ -94,6 +95,8 @@ def test_a_profile_of_ones_own_is_used(ready: StandInPhone, model: Path) -> None
         (("add", "../x", "--device", "pixel-6"), 2, "profile '../x': name"),
         (("add", "x", "--address", "-oProxyCommand=reboot"), 2, "profile 'x': address"),
         (("add", "x", "--device", "pixel-6", "--cores", "big"), 2, "--cores big"),
+        (("add", "x", "--device", "pixel-6", "--cores", "6,77"), 2, "there is no core 77 (cores: 0, 1, 2, 3, 4, 5,"),
+        (("add", "x", "--device", "host", "--cores", "7777"), 2, "host: there is no core 7777"),
         (("add", "x", "--device", "pixel-6", "--accelerator", "dsp"), 2, "accelerator"),
         (("add", "x", "--device", "pixel-6", "--like", "nokia"), 2, "no device profile 'nokia'"),
     ],
