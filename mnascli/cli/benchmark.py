@@ -55,8 +55,10 @@ def benchmark(
         _suite(suite, devices, as_json)
         return
     models = models or []
-    with Working(f"measuring {len(models)} model(s) on {', '.join(devices)}"):
-        results = run_benchmark(models, devices, runs, width=width, size=size, classes=classes, tell=say_news)
+    with Working(f"measuring {len(models)} model(s) on {', '.join(devices)}") as working:
+        results = run_benchmark(
+            models, devices, runs, width=width, size=size, classes=classes, tell=say_news, doing=working.note
+        )
     if as_json:
         print_json({"results": results})
         return

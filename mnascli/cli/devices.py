@@ -132,8 +132,10 @@ def measure(
     from mnascli.engine.benchmarking import benchmark
 
     name = find_device(device).name  # one device, where a search would take all of that profile
-    with Working(f"measuring {model} on {name}"):
-        (result,) = benchmark([model], [name], runs, width=width, size=size, classes=classes, tell=say_news)
+    with Working(f"measuring {model} on {name}") as working:
+        (result,) = benchmark(
+            [model], [name], runs, width=width, size=size, classes=classes, tell=say_news, doing=working.note
+        )
     if as_json:
         print_json(result)
         return

@@ -78,20 +78,22 @@ def measure(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[Latency | ModelError]:
     """The latency of each model, in order; a ModelError stands where a model failed twice.
 
     `baseline_ms` is the reference's time in an earlier batch (`Latency.reference_ms`): with it, a device that has
     become slower since is noticed too. Models are removed from the device when they are done, the reference stays
-    until it is closed. `check` is called before each session; what it or `sleep` raises ends the batch.
+    until it is closed. `check` is called before each session; what it or `sleep` raises ends the batch. `tell` hears
+    what is being done: a round, another one and why, a cool-down.
     Raises DeviceLostError if the device went away, DeviceError if the reference does not run.
     """
-    batch = _Batch(device, discipline, reference, now, sleep, check, baseline_ms)
+    batch = _Batch(device, discipline, reference, now, sleep, check, tell, baseline_ms)
     try:
         try:
             return batch.measure(models)
         except _Discarded:
-            batch.cool_down()
+            batch.cool_down("changed its speed too far, all is done again")
             batch.may_discard = False
             batch.failures.clear()
             return batch.measure(models)
@@ -114,6 +116,7 @@ class _Batch:
     now: Callable[[], float]
     sleep: Callable[[float], None]
     check: Callable[[], None]
+    tell: Callable[[str], None]
     baseline_ms: float | None
     """The normal time of the reference in earlier batches."""
     references_ms: list[float] = field(default_factory=list)
@@ -127,14 +130,17 @@ class _Batch:
     def measure(self, models: Sequence[Path]) -> list[Latency | ModelError]:
         digests = {model: read_model(model)[1] for model in models}
         self.timed = {model: [] for model in digests}
-        for _ in range(self.discipline.sessions):
+        sessions, retries = self.discipline.sessions, self.discipline.retries
+        for number in range(sessions):
+            self.tell(f"session {number + 1} of {sessions}")
             self._round(list(digests))
-        for _ in range(self.discipline.retries):
+        for number in range(retries):
             doubtful = [model for model in digests if model not in self.failures and self._problem(model)]
             if not doubtful:
                 break
+            self.tell(f"again, {number + 1} of {retries} at most: {self._problem(doubtful[0])}")
             if self.last_ms and drift([self.last_ms], self.normal_ms()) > self.discipline.max_drift:
-                self.cool_down()
+                self.cool_down("became slower")
             self._round(doubtful)
         return [self.failures.get(model) or self._latency(model, digests[model]) for model in models]
 
@@ -147,9 +153,11 @@ class _Batch:
         reference_ms = self.reference_ms()
         return min(self.baseline_ms or reference_ms, reference_ms) if reference_ms else self.baseline_ms
 
-    def cool_down(self) -> None:
+    def cool_down(self, why: str) -> None:
         cooling = self.discipline.cooling
-        self.sleep(min(cooling.pause_s * 2**self.cool_downs, cooling.max_pause_s))
+        pause_s = min(cooling.pause_s * 2**self.cool_downs, cooling.max_pause_s)
+        self.tell(f"{self.device.name} {why}: it rests for {pause_s:g} s")
+        self.sleep(pause_s)
         self.cool_downs += 1
         self.last_ms = None
 
@@ -208,7 +216,7 @@ class _Batch:
             )
             if not too_warm(session.before, discipline.cooling) or self.cool_downs >= discipline.retries:
                 return session
-            self.cool_down()
+            self.cool_down("is too warm")
 
     def _problem(self, model: Path) -> str:
         return choose(self.timed[model], self.discipline, self.normal_ms())[1]

@@ -7,7 +7,8 @@ becomes of a batch:
   loose contact cannot keep it from ever ending.
 - a model is 'unstable': it is measured again, by a twin if there is one; after three times it is told as it is.
 - nothing in three batches in a row is stable: the device is set aside, and what it said of them is not believed.
-- the device fails (no space, no right, the reference does not run): it is set aside at once.
+- the device fails (its program does not start or ignores flags, the reference does not run): once may be an accident,
+  twice in a row it is set aside.
 
 While no device is left but one may come back, the pool is paused. With none that could, it raises.
 """
@@ -19,7 +20,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,7 @@ from mnascli.errors import NoDeviceError
 BATCH = 5  # models that are measured together, and lost together with their device
 UNSTABLE_TIMES = 3  # so often a model is measured before its unstable time is told, a device before it is set aside
 LOSSES = 5  # in a row, without one batch done in between: a cable that is no use
+ERRORS = 2  # likewise, of a device that is there and fails
 POLL_S = 2.0  # between two looks for a device that went away
 
 
@@ -73,13 +75,14 @@ class Member:
     set_aside: str = ""
     """Why it is not used any more."""
     losses: int = 0
+    errors: int = 0
     unstable: int = 0
     """Batches in a row without a stable result, with the digests of the models in them."""
     doubted: set[str] = field(default_factory=set)
 
     def note(self, results: Sequence[Latency | ModelError], discipline: Discipline) -> None:
         """Remember what a batch says about the device."""
-        self.losses = 0
+        self.losses = self.errors = 0
         latencies = [result for result in results if isinstance(result, Latency)]
         stable = [latency for latency in latencies if latency.verdict == "stable"]
         reference_ms = latencies[0].reference_ms if latencies else None
@@ -97,7 +100,10 @@ class Member:
             self.doubted |= {latency.model_sha256 for latency in latencies}
             # One model alone may be at fault itself.
             if self.unstable >= UNSTABLE_TIMES and len(self.doubted) > 1:
-                self.set_aside = f"unstable {self.unstable} times over, the last time: {latencies[-1].problem}"
+                self.set_aside = (
+                    f"unstable {self.unstable} times over, the last time: {latencies[-1].problem}: "
+                    "keep other work off it"
+                )
 
     def is_back(self) -> bool:
         try:
@@ -113,6 +119,7 @@ class Pool:
     def __init__(self, name: str, profile: Profile, devices: Sequence[Device], poll_s: float = POLL_S) -> None:
         self.name = name
         self.profile = profile
+        self.tell: Callable[[str], None] = lambda text: None  # hears what is being done, in the devices' threads
         self.members = [Member(device) for device in devices]
         self._poll_s = poll_s
         self._paused = False
@@ -201,13 +208,18 @@ class _Work:
             yield from self._take_results(member, answer.batch, value)
         elif isinstance(value, DeviceError):
             self.waiting = [*answer.batch, *self.waiting]
-            member.losses += 1
-            if isinstance(value, DeviceLostError) and member.losses < LOSSES:
-                member.away = True
-                yield News("device_lost", serial, str(value))
-                return
-            times = f"went away {member.losses} times in a row: " if isinstance(value, DeviceLostError) else ""
-            member.set_aside = f"{times}{value}"
+            if isinstance(value, DeviceLostError):
+                member.losses += 1
+                member.away = member.losses < LOSSES
+                if member.away:
+                    yield News("device_lost", serial, str(value))
+                    return
+                member.set_aside = f"went away {member.losses} times in a row: {value}"
+            else:
+                member.errors += 1
+                if member.errors < ERRORS:
+                    return
+                member.set_aside = str(value)
             yield News("device_set_aside", serial, member.set_aside)
         elif value is not None and not isinstance(value, _Stopped):
             raise value
@@ -269,6 +281,7 @@ class _Work:
                     baseline_ms=member.normal_ms,
                     sleep=self._sleep,
                     check=self._check,
+                    tell=self.pool.tell,
                 )
             else:
                 while not member.is_back():

@@ -24,11 +24,12 @@ def benchmark(
     size: int | None = None,
     classes: int | None = None,
     tell: Callable[[News], None] = lambda news: None,
+    doing: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
 
     Width, size and classes apply to models, not to files. Models are measured in the precision of the device's profile,
-    files as they are. `tell` hears of devices that go away, are waited for and come back.
+    files as they are. `tell` hears of devices that go away, are waited for and come back, `doing` what is being done.
     """
     results = []
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:
@@ -38,7 +39,7 @@ def benchmark(
             if not model.endswith(".tflite")
         }
         for bench in open_benches(devices):
-            bench.tell = tell
+            bench.tell, bench.pool.tell = tell, doing
             try:
                 files = [
                     bench.write(architectures[model], Path(folder) / f"{index}.tflite")

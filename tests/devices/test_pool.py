@@ -274,3 +274,19 @@ def test_a_bug_is_not_taken_for_a_device(models: list[Path]) -> None:
     device = ScriptedDevice(lambda time_s, session: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Seen(pool_of(device), models)
+
+
+def test_an_error_that_happens_once_costs_a_batch_and_not_the_device(models: list[Path], reference: Path) -> None:
+    """Now and then the program says nonsense, and works again the next time."""
+    device = ScriptedDevice()
+    looks = iter(range(10**9))
+
+    def gone() -> bool:
+        if next(looks) % 20 == 7:
+            raise DeviceError("it ignored --num_threads")
+        return False
+
+    device.gone = gone
+    seen = Seen(pool_of(device), models, reference)
+    seen.check_truth(models)
+    assert seen.news == [] and next(looks) > 20
