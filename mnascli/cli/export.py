@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mnascli.cli.completion import complete_model
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table
 from mnascli.cli.train import DataOption
 from mnascli.errors import TargetMissedError, UsageError
 
@@ -99,7 +99,7 @@ def export(
 
 
 def _print(result: dict[str, Any]) -> None:
-    latency = ", ".join(f"{name} {ms:.3f} ms" for name, ms in result["latency_ms"].items())
+    latency = in_words(result["latency_ms"])
     low, high = result["test_top1_interval"]
     print(f"{result['file']}: {result['size_mb']:.2f} MB, {latency}; beside it {' and '.join(result['model_card'])}")
     print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,11 @@ def say(message: str) -> None:
 def say_news(news: News) -> None:
     """What became of a device, while a command goes on."""
     say(" ".join(part for part in (news.serial, news.kind.replace("_", " "), news.reason) if part))
+
+
+def in_words(latency_ms: Mapping[str, float]) -> str:
+    """Latencies or targets by device, for a line of text."""
+    return ", ".join(f"{device} {ms:.3f} ms" for device, ms in latency_ms.items())
 
 
 def print_json(values: dict[str, Any]) -> None:

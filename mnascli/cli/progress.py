@@ -13,7 +13,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mnascli.cli.output import say
+from mnascli.cli.output import in_words, say
 from mnascli.engine.config import Config
 from mnascli.runs import Event, EventReader, Overview, Plan, Run, overview
 
@@ -69,7 +69,11 @@ class Working:
     def step(self, done: int, total: int, note: str = "") -> None:
         """So many of so many are done."""
         self._done, self._total, self._note = done, total, note
-        self._bar.update(self._task, completed=done, total=total, description=f"{self._what} {note}".rstrip())
+        self._bar.update(self._task, completed=done, total=total or None, description=f"{self._what} {note}".rstrip())
+
+    def note(self, note: str) -> None:
+        """What is being done just now."""
+        self.step(self._done, self._total, note)
 
     def say(self, line: str) -> None:
         """A line that stays, above the bar."""
@@ -81,11 +85,9 @@ class Working:
     def line(self) -> str:
         """Where it is, in one plain line."""
         spent = time.monotonic() - self._began
-        parts = [f"{spent:6.0f} s", self._what]
-        if self._total:
-            parts += [f"{self._done}/{self._total}", self._note]
-            if 0 < self._done < self._total:
-                parts.append(f"{left(spent * (self._total / self._done - 1))} left")
+        parts = [f"{spent:6.0f} s", self._what, f"{self._done}/{self._total}" if self._total else "", self._note]
+        if 0 < self._done < self._total:
+            parts.append(f"{left(spent * (self._total / self._done - 1))} left")
         return "  ".join(part for part in parts if part)
 
     def _say_now_and_then(self) -> None:
@@ -109,6 +111,9 @@ class SearchProgress:
 
     def __enter__(self) -> Self:
         self._bar.start()
+        for device in self._view.state.devices.values():
+            if device.state != "ready":  # that was said in the log before anybody listened
+                self._say(f"{device.device} {device.serial} is {device.state}: {device.reason}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,8 +123,7 @@ class SearchProgress:
         """Take in the next event of the run."""
         self._view.apply(event)
         if event["event"] == "warned":
-            line = f"warning: {event['message']}"
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._say(f"warning: {event['message']}")
             return
         phase = self._view.state.phase
         title = TITLES.get(phase, phase)
@@ -137,6 +141,10 @@ class SearchProgress:
             parts = [f"{now - self._began:6.0f} s", title, f"{done}/{total}" if total else "", note]
             say("  ".join(part for part in [*parts, self._left(done, total, now)] if part))
 
+    def _say(self, line: str) -> None:
+        """A line that stays, above the bar."""
+        self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def _left(self, done: int, total: int | None, now: float) -> str:
         """From the whole phase, as far as this process did it: results come in bursts, a batch at a time."""
         if not total or not self._done_before < done < total:
@@ -147,10 +155,11 @@ class SearchProgress:
         if event["event"] == "failed":
             return f"trial {event['trial']} failed: {event['reason']}"
         if event["event"] in ABOUT_DEVICES:
-            who = " ".join(event[key] for key in ("device", "serial") if key in event)
+            names = dict.fromkeys(event[key] for key in ("device", "serial") if key in event)  # the host's are alike
+            who = " ".join(names)
             return f"{who} {ABOUT_DEVICES[event['event']]}" + (f": {event['reason']}" if "reason" in event else "")
         if event["event"] == "target_set":
-            return ", ".join(f"{device} {ms:.3f} ms" for device, ms in event["target_ms"].items()) + f": {event['why']}"
+            return f"{in_words(event['target_ms'])}: {event['why']}"
         if event["event"] == "latency_modelled":
             return f"latency model of {event['device']}: median error {event['median']:.1%}, tau {event['tau']:.2f}"
         if event["event"] == "supernet_epoch":
@@ -158,8 +167,7 @@ class SearchProgress:
         best = self._view.best if self._view.state.phase == "search" else None
         if best is None or best.accuracy is None:
             return ""
-        latency = ", ".join(f"{ms:.3f} ms" for ms in best.latency_ms.values())
-        return f"best {best.accuracy:.3f} at {latency}"
+        return f"best {best.accuracy:.3f} at {in_words(best.latency_ms)}"
 
 
 def left(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mnascli.cli.completion import complete_run
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table
 from mnascli.errors import TargetMissedError
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run's name or folder.")]
@@ -126,10 +126,12 @@ def show(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a run's trials and results.
+    """Show a run's trials, and what became of its devices.
 
     Example: mnas runs show demo
     """
+    from dataclasses import asdict
+
     from mnascli.runs import find_run, read_state
     from mnascli.runs.summary import summarize
 
@@ -149,7 +151,8 @@ def show(
             }
             for trial in state.trials.values()
         ]
-        print_json({**summarize(path, state), "trials": trials})
+        devices = [asdict(device) for device in state.devices.values()]
+        print_json({**summarize(path, state), "trials": trials, "devices": devices, "paused": state.paused})
         return
     rows = []
     for trial in state.trials.values():
@@ -157,7 +160,16 @@ def show(
         last = trial.failure["reason"] if trial.failure else trial.architecture
         rows.append((trial.trial, trial.state, trial.accuracy, latency, trial.reward, last))
     print_table(("trial", "state", "accuracy", "latency_ms", "reward", "architecture"), rows)
-    targets = ", ".join(f"{device} {ms:.3f} ms" for device, ms in state.targets_ms.items())
+    if state.devices:
+        about = [
+            (one.device, one.name, one.serial, one.state, one.measured, one.losses, one.reason)
+            for one in state.devices.values()
+        ]
+        columns = ("latencies under", "device", "serial", "state", "measured", "times lost", "why")
+        print_table(columns, about, title="\nDevices:")
+    targets = in_words(state.targets_ms)
     print(f"\ntarget: {targets or 'not set yet'}; phase: {'finished' if state.is_finished else state.phase}")
+    for device, reason in state.paused.items():
+        print(f"paused: {device}: {reason}")
     if state.stopped:
         print(f"stopped: {state.stopped}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnascli.cli.completion import complete_device, complete_run, complete_template
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table, say
 from mnascli.errors import TargetMissedError, UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def search(
     try:
         _run(job)
     except KeyboardInterrupt:
-        say(f"interrupted; nothing is lost: go on with\n    mnas search --resume {path}")
+        say(f"mnas: interrupted; nothing is lost: go on with 'mnas search --resume {path}'")
         raise typer.Exit(130) from None
     finally:
         job.close()
@@ -177,16 +177,16 @@ def _report(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        _print_report(summary, path)
+        _print_report(summary, path, state.targets_ms)
     export = state.export
     if export is not None and not state.meets_targets(export["latency_ms"], job.config.final.tolerance):
         raise TargetMissedError(
-            f"the exported file takes {export['latency_ms']} ms, the target is {state.targets_ms} ms "
+            f"the exported file takes {in_words(export['latency_ms'])}, the target is {in_words(state.targets_ms)} "
             f"(tolerance {job.config.final.tolerance:.0%}): try --trials {2 * len(state.trials)} with --resume {path}"
         )
 
 
-def _print_report(summary: dict[str, Any], path: Path) -> None:
+def _print_report(summary: dict[str, Any], path: Path, targets_ms: dict[str, float]) -> None:
     best = summary["best"]
     rows = []
     for entry in summary["comparison"]:
@@ -199,12 +199,12 @@ def _print_report(summary: dict[str, Any], path: Path) -> None:
         rows.append((entry["model"], test, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
     seeds = max((entry["seeds"] for entry in summary["comparison"]), default=0)
     columns = ("model", f"test accuracy ({seeds} seeds)", "latency ms", "parameters", "multiply-adds")
-    print_table(columns, rows, title=f"\nTarget {summary['target_ms']} ms; all trained alike, measured in one go:")
+    print_table(columns, rows, title=f"\nTarget {in_words(targets_ms)}; all trained alike, measured in one go:")
     if best is not None:
         print(f"\nfound:   {best['architecture']}")
     if summary["export"] is not None:
         export = summary["export"]
-        latency = " ".join(f"{device} {ms:.3f} ms" for device, ms in export["latency_ms"].items())
-        print(f"file:    {path / export['file']} ({export['size_mb']:.2f} MB; measured again: {latency})")
+        again = in_words(export["latency_ms"])
+        print(f"file:    {path / export['file']} ({export['size_mb']:.2f} MB; measured again: {again})")
         print(f"         largest difference to the trained network {export['max_abs_difference']:.2g}")
     print(f"run:     {path}   (mnas runs show {path.name})")

@@ -3,23 +3,77 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from mnascli.devices import find_device, list_devices, open_device
-from mnascli.devices.device import DeviceInfo
+from mnascli.devices.device import Device, DeviceInfo, DeviceLostError, Kind, Probe, Session, Setup
 from mnascli.devices.pool import Member, Pool
 from mnascli.devices.profiles import Profile, list_profiles, load_profile
 from mnascli.errors import MnasError, NoDeviceError, UsageError
 
-Kind = tuple[str, str, str]  # of connection, model, profile
+Alike = tuple[str, str, str]  # kind of connection, model, profile
 
 
-def open_pools(names: Sequence[str], known: Mapping[str, str]) -> list[Pool]:
+@dataclass(frozen=True)
+class Known:
+    """A device of an earlier time: its pool, its name and serial, and how it was asked for."""
+
+    pool: str
+    name: str
+    serial: str
+    asked: str
+
+
+class Missing:
+    """A `Device` of an earlier time that is not there now. Looked for by `probe`, it is itself once it was found."""
+
+    def __init__(self, known: Known, profile: Profile) -> None:
+        self.name, self.serial = known.name, known.serial
+        self.kind: Kind = profile.match.kind
+        self._profile = profile
+        self._found: Device | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        return self._found.fingerprint if self._found else ""
+
+    @property
+    def setup(self) -> Setup:
+        return self._found.setup if self._found else Setup(cores=())
+
+    def probe(self) -> Probe:
+        try:
+            self._found = self._found or open_device(self.serial, self._profile)
+        except MnasError as error:
+            raise DeviceLostError(str(error)) from error
+        return self._found.probe()
+
+    def run(
+        self, model: Path, *, warmups: int, warmup_min_s: float, runs: int, min_s: float, timeout_s: float
+    ) -> Session:
+        if self._found is None:
+            raise DeviceLostError(f"{self.name} is not there")
+        return self._found.run(
+            model, warmups=warmups, warmup_min_s=warmup_min_s, runs=runs, min_s=min_s, timeout_s=timeout_s
+        )
+
+    def release(self, model: Path) -> None:
+        if self._found:
+            self._found.release(model)
+
+    def close(self) -> None:
+        if self._found:
+            self._found.close()
+
+
+def open_pools(names: Sequence[str], known: Sequence[Known]) -> list[Pool]:
     """One pool for each kind (model and profile) among some devices, given by name, serial, or profile (all that fit).
 
-    A pool is called after its device, or after the profile where it has several. `known` gives the pool's name for
-    names and serials of an earlier time: they keep it, and of such a pool it is enough that one device is there.
-    Raises NoDeviceError naming what there is, UsageError for a device named twice.
+    A pool is called after its device, or after the profile where it has several. Pools `known` from an earlier time
+    keep their names; of such a pool it is enough that one device is there: the others are in it as away, and so are
+    waited for. Raises NoDeviceError naming what there is, UsageError for a device named twice.
     """
     kinds, missing = _by_kind(names, known)
     pools: list[Pool] = []
@@ -31,8 +85,15 @@ def open_pools(names: Sequence[str], known: Mapping[str, str]) -> list[Pool]:
             pools.append(pool)
             for asked, info in found:
                 pool.members.append(Member(open_device(info.serial, profile), asked))
-        if missing is not None and not {pool.name for pool in pools} >= set(known.values()):
+        if missing is not None and not {pool.name for pool in pools} >= {one.pool for one in known}:
             raise missing
+        for pool in pools:
+            there = {member.device.serial for member in pool.members}
+            pool.members += [
+                Member(Missing(one, pool.profile), one.asked, away=True)
+                for one in known
+                if one.pool == pool.name and one.serial not in there
+            ]
     except BaseException:
         for pool in pools:
             pool.close()
@@ -41,16 +102,16 @@ def open_pools(names: Sequence[str], known: Mapping[str, str]) -> list[Pool]:
 
 
 def _by_kind(
-    names: Sequence[str], known: Mapping[str, str]
-) -> tuple[dict[Kind, list[tuple[str, DeviceInfo]]], NoDeviceError | None]:
+    names: Sequence[str], known: Sequence[Known]
+) -> tuple[dict[Alike, list[tuple[str, DeviceInfo]]], NoDeviceError | None]:
     """The devices of each kind, with the name each was asked for by; and what was said of a known one that is gone."""
-    kinds: dict[Kind, list[tuple[str, DeviceInfo]]] = {}
+    kinds: dict[Alike, list[tuple[str, DeviceInfo]]] = {}
     missing: NoDeviceError | None = None
     for name in names:
         try:
             found = _find(name)
         except NoDeviceError as error:
-            if name not in known:
+            if name not in {one.asked for one in known} | {one.serial for one in known}:
                 raise
             missing = error
             continue
@@ -77,10 +138,11 @@ def _find(name: str) -> list[DeviceInfo]:
         return found
 
 
-def _pool_name(infos: Sequence[DeviceInfo], profile: Profile, known: Mapping[str, str], taken: Collection[str]) -> str:
-    for info in infos:
-        if info.serial in known:
-            return known[info.serial]
+def _pool_name(infos: Sequence[DeviceInfo], profile: Profile, known: Sequence[Known], taken: Collection[str]) -> str:
+    serials = {info.serial for info in infos}
+    for one in known:
+        if one.serial in serials:
+            return one.pool
     name = infos[0].name if len(infos) == 1 else profile.name
     # Two models of phones may share a profile.
     return name if name not in taken else f"{name}-{re.sub(r'[^a-z0-9]+', '-', infos[0].model.lower()).strip('-')}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnascli import tflite
 from mnascli.devices.device import Device, ModelError, read_model
-from mnascli.devices.grouping import open_pools
+from mnascli.devices.grouping import Known, open_pools
 from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import Measured, News, Pool
 from mnascli.devices.profiles import Precision
@@ -140,11 +140,9 @@ def open_bench(name: str, store: LatencyStore | None = None) -> Bench:
     return benches[0]
 
 
-def open_benches(
-    names: Sequence[str], store: LatencyStore | None = None, known: Mapping[str, str] | None = None
-) -> list[Bench]:
+def open_benches(names: Sequence[str], store: LatencyStore | None = None, known: Sequence[Known] = ()) -> list[Bench]:
     """A bench for each kind among the named devices; see `open_pools`. Raises NoDeviceError naming what there is."""
-    pools = open_pools(names, known or {})
+    pools = open_pools(names, known)
     for pool in pools:
         if pool.profile.measuring.shared:
             # What this machine can do when nobody else wants it may not be seen again for hours.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mnascli.data import Dataset
+from mnascli.devices.grouping import Known
 from mnascli.devices.pool import News
 from mnascli.devices.store import LatencyStore
 from mnascli.engine import config as configuration
@@ -85,8 +86,7 @@ def resume(path: Path, trials: int | None = None) -> Job:
     """Go on with a run, with more trials if given. Raises as `reopen`, and NoDeviceError."""
     job = reopen(path, trials)
     try:
-        devices = job.run.state.devices.values()
-        known = {name: one.device for one in devices for name in (one.asked, one.serial)}
+        known = [Known(one.device, one.name, one.serial, one.asked) for one in job.run.state.devices.values()]
         benches = open_benches(job.config.devices, LatencyStore(), known)
         job.run.append("run_resumed", trials=job.config.trials)
         return _job(job.run, job.config, job.dataset, job.space, benches)
@@ -123,6 +123,10 @@ def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list
         bench.tell = _teller(run, bench.name)
     if benches:
         run.append("devices_opened", devices=describe(benches))
+    for bench in benches:
+        for member in bench.pool.members:
+            if member.away:
+                bench.tell(News("device_lost", member.device.serial, "not there when the search went on: waited for"))
     executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
     return Job(run, config, dataset, space, benches, executor)
 

@@ -41,7 +41,7 @@ The engine resumes from it, the monitor and the report show it. The events, and 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mnascli.runs.log import Event
@@ -87,15 +87,23 @@ class Trial:
 
 @dataclass
 class DeviceState:
-    """A device of the run; `device` is the name that its latencies stand under. `state`: ready, lost or set aside."""
+    """A device of the run; `device` is the name that its latencies stand under. `state`: ready, lost or set aside.
+
+    `losses` counts how often it went away, `measured` the latencies that are from it.
+    """
 
     device: str
-    profile: str
-    name: str
     serial: str
-    asked: str
+    profile: str = ""
+    name: str = ""
+    asked: str = ""
     state: str = "ready"
     reason: str = ""
+    losses: int = 0
+    measured: int = 0
+
+
+_DEVICE_KEYS = {one.name for one in fields(DeviceState)}
 
 
 @dataclass
@@ -134,10 +142,11 @@ class RunState:
         elif kind == "phase":
             self.phase = event["phase"]
         elif kind == "devices_opened":
-            self.devices |= {one["serial"]: DeviceState(**one) for one in event["devices"]}
+            self.devices |= {one["serial"]: self._opened(one) for one in event["devices"]}
         elif kind in DEVICE_STATES:
             device = self.devices[event["serial"]]
             device.state, device.reason = DEVICE_STATES[kind], event.get("reason", "")
+            device.losses += kind == "device_lost"
         elif kind == "measuring_paused":
             self.paused[event["device"]] = event["reason"]
         elif kind == "measuring_resumed":
@@ -169,6 +178,13 @@ class RunState:
         elif kind == "run_finished":
             self.is_finished = True
 
+    def _opened(self, values: dict[str, Any]) -> DeviceState:
+        """A device as `devices_opened` has it, keys of other versions left out; what is counted of it goes on."""
+        device = DeviceState(**{key: value for key, value in values.items() if key in _DEVICE_KEYS})
+        if known := self.devices.get(device.serial):
+            device.losses, device.measured = known.losses, known.measured
+        return device
+
     def _apply_to_trial(self, trial: Trial, event: Event) -> None:
         match event["event"]:
             case "started":
@@ -176,6 +192,8 @@ class RunState:
             case "measured":
                 trial.latency_ms[event["device"]] = event["latency_ms"]
                 trial.verdict[event["device"]] = event["verdict"]
+                if device := self.devices.get(event.get("serial", "")):
+                    device.measured += 1
             case "predicted":
                 trial.latency_ms[event["device"]], trial.verdict[event["device"]] = event["latency_ms"], "predicted"
             case "remeasured":

@@ -36,15 +36,14 @@ class Point(NamedTuple):
 class DeviceView:
     """What the log tells of a device, or of a pool of like ones, beside `RunState.devices`.
 
-    `by_serial` counts the measurements of each. `notice` is the last event about it of a kind that is not known
-    (a newer mnas wrote it), None once a measurement came in after it.
+    `notice` is the last event about it of a kind that is not known (a newer mnas wrote it), None once a measurement
+    came in after it.
     """
 
     name: str
     measured: int = 0
     unstable: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
-    by_serial: Counter[str] = field(default_factory=Counter)
     last_trial: int | None = None
     last_time: float | None = None
     notice: Event | None = None
@@ -155,7 +154,6 @@ class Overview:
         view.measured += 1
         view.unstable += event["verdict"] != "stable"
         view.latencies_ms.append(event["latency_ms"])
-        view.by_serial[event.get("serial", "")] += 1
         view.last_trial, view.last_time, view.notice = event["trial"], event["time"], None
 
     def _done(self, trial: Trial) -> None:

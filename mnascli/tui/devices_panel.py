@@ -95,7 +95,7 @@ def members(view: DeviceView, run: RunState) -> list[str]:
     signs = {"ready": "✓", "lost": "✗", "set aside": "✗"}
     return [
         f"{signs.get(one.state, '?')} {one.name} ({one.serial}) {one.state}{': ' * bool(one.reason)}{one.reason}, "
-        f"measured {view.by_serial[one.serial]}"
+        f"measured {one.measured}"
         for one in found
     ]
 

@@ -8,6 +8,7 @@ from scripted_device import ScriptedDevice
 from mnascli import devices
 from mnascli.devices import grouping
 from mnascli.devices.device import DeviceInfo
+from mnascli.devices.grouping import Known
 from mnascli.devices.pool import Pool
 from mnascli.errors import NoDeviceError, UsageError
 
@@ -67,40 +68,46 @@ def serials(pools: list[Pool]) -> dict[str, list[str]]:
 
 
 def test_like_devices_form_a_pool_and_others_a_column_of_their_own(attached: Attached) -> None:
-    pools = grouping.open_pools(["P1", "host", "P2", "pixel-8-p3"], {})
+    pools = grouping.open_pools(["P1", "host", "P2", "pixel-8-p3"], [])
     assert serials(pools) == {"pixel": ["P1", "P2"], "host": ["host"], "pixel-8-p3": ["P3"]}
     assert pools[0].profile.name == "pixel" and [one.asked for one in pools[0].members] == ["P1", "P2"]
 
 
 def test_a_profile_stands_for_all_that_fit_it(attached: Attached) -> None:
     attached.infos.append(phone("P4", "Pixel 6", "pixel", state="unauthorized"))
-    assert serials(grouping.open_pools(["pixel"], {})) == {"pixel": ["P1", "P2"], "pixel-8-p3": ["P3"]}
+    assert serials(grouping.open_pools(["pixel"], [])) == {"pixel": ["P1", "P2"], "pixel-8-p3": ["P3"]}
 
 
 def test_two_models_of_one_profile_are_two_columns(attached: Attached) -> None:
     attached.infos.append(phone("X4", "One", "android"))
-    assert serials(grouping.open_pools(["android"], {})) == {"android": ["X1", "X4"], "android-two": ["X2", "X3"]}
+    assert serials(grouping.open_pools(["android"], [])) == {"android": ["X1", "X4"], "android-two": ["X2", "X3"]}
 
 
 def test_a_pool_keeps_its_name_when_a_twin_is_missing(attached: Attached) -> None:
-    known = {"P1": "pixel", "P2": "pixel"}
+    known = [Known("pixel", f"pixel-6-{n}", f"P{n}", f"P{n}") for n in (1, 2)]
     attached.infos.remove(PIXELS[1])
-    assert serials(grouping.open_pools(["P1", "P2"], known)) == {"pixel": ["P1"]}
+    pools = grouping.open_pools(["P1", "P2"], known)
+    assert serials(pools) == {"pixel": ["P1", "P2"]} and [one.away for one in pools[0].members] == [False, True]
+    missing = pools[0].members[1]
+    assert not missing.is_back()
     with pytest.raises(NoDeviceError, match="no device 'P2'"):
-        grouping.open_pools(["P1", "P2"], {})
+        grouping.open_pools(["P1", "P2"], [])
+    attached.infos.append(PIXELS[1])
+    assert missing.is_back() and missing.device.fingerprint == attached.opened[-1].fingerprint
+    attached.infos.remove(PIXELS[1])
     attached.infos.remove(PIXELS[0])
     with pytest.raises(NoDeviceError, match="no device 'P2'"):
-        grouping.open_pools(["P1", "P2", "host"], {**known, "host": "host"})
+        grouping.open_pools(["P1", "P2", "host"], [*known, Known("host", "host", "host", "host")])
 
 
 def test_what_cannot_be_is_said_and_leaves_nothing_open(attached: Attached) -> None:
     with pytest.raises(UsageError, match="device 'pixel-6-p1' is named twice"):
-        grouping.open_pools(["P1", "pixel-6-p1"], {})
+        grouping.open_pools(["P1", "pixel-6-p1"], [])
     with pytest.raises(NoDeviceError, match="no device 'tablet'"):
-        grouping.open_pools(["tablet"], {})
+        grouping.open_pools(["tablet"], [])
     attached.infos.append(phone("Q1", "Quaint", ""))
     with pytest.raises(UsageError, match="no profile matches device 'quaint-q1'"):
-        grouping.open_pools(["Q1"], {})
+        grouping.open_pools(["Q1"], [])
     attached.fails = {"P2"}
     closed: list[str] = []
     open_device = attached.open
@@ -112,5 +119,5 @@ def test_what_cannot_be_is_said_and_leaves_nothing_open(attached: Attached) -> N
 
     grouping.open_device = watched  # type: ignore[assignment]  (the fixture puts it back)
     with pytest.raises(NoDeviceError, match="P2 cannot be used"):
-        grouping.open_pools(["host", "P1", "P2"], {})
+        grouping.open_pools(["host", "P1", "P2"], [])
     assert closed == ["host", "P1"]
