@@ -7,13 +7,17 @@ import time
 from typing import Any
 
 from mnascli import nets
+from mnascli.data import Dataset
 from mnascli.engine.bench import open_benches
 from mnascli.engine.config import Config
 from mnascli.engine.executors import LocalProcesses
 from mnascli.engine.job import load_data, space_of
+from mnascli.engine.one_shot import new_supernet, supernet_threads
 from mnascli.engine.targets import targets_by_device
-from mnascli.space import count
+from mnascli.space import Architecture, Space, count
 from mnascli.training.loop import seconds_per_epoch
+from mnascli.training.one_shot import calibrated, load_supernet, supernet_seconds_per_epoch
+from mnascli.training.scoring import evaluate
 
 SAMPLE = 15  # architectures, of which the one in the middle is timed
 
@@ -45,10 +49,14 @@ def estimate(config: Config) -> dict[str, Any]:
             bench.close()
     measuring_s = max(seconds.values())
     places = LocalProcesses(config.workers, config.threads).places
+    if config.evaluator == "supernet":
+        supernet_s, candidate_s = _shared_seconds(config, space, dataset, typical)
+    else:
+        supernet_s, candidate_s = 0.0, config.proxy.epochs * epoch_s
     final = config.final
     parts = (dataset.train, dataset.validation, dataset.test)
     long_runs = final.finalists + final.seeds * (1 + len(final.compare)) - 1
-    search_s = config.trials * (config.proxy.epochs * epoch_s / places + measuring_s / 2)
+    search_s = supernet_s + config.trials * candidate_s / places + _measurings(config) * measuring_s
     after_s = long_runs * final.recipe.epochs * epoch_s / places
     return {
         "data": dataset.name,
@@ -59,9 +67,32 @@ def estimate(config: Config) -> dict[str, Any]:
         "searcher": config.searcher.name,
         "trials": config.trials,
         "trainings at once": places,
-        "seconds to train a candidate": round(config.proxy.epochs * epoch_s, 1),
+        **({"seconds to train the supernet": round(supernet_s)} if config.evaluator == "supernet" else {}),
+        f"seconds to {'judge' if config.evaluator == 'supernet' else 'train'} a candidate": round(candidate_s, 1),
         "seconds to measure a candidate": round(measuring_s, 1),
         "long trainings after it": long_runs,
         "search_minutes": round(search_s / 60, 1),
         "total_minutes": round((search_s + after_s) / 60, 1),
     }
+
+
+def _measurings(config: Config) -> float:
+    """How many candidates are measured while nothing else goes on."""
+    settings = config.supernet
+    if config.evaluator == "training" or settings.latency == "measured":
+        return config.trials / 2  # measuring goes on beside the trainings
+    return settings.measured + (0 if set(config.devices) <= settings.latency_models.keys() else settings.candidates)
+
+
+def _shared_seconds(config: Config, space: Space, dataset: Dataset, typical: Architecture) -> tuple[float, float]:
+    """How long the supernet's training and the judging of one candidate would take."""
+    settings, threads = config.supernet, supernet_threads(config)
+    if settings.weights is not None:
+        supernet, training_s = load_supernet(settings.weights, space, dataset.hash), 0.0
+    else:
+        supernet = new_supernet(space, config.seed)
+        epoch_s = supernet_seconds_per_epoch(supernet, dataset, settings.recipe, config.seed, threads)
+        training_s = settings.recipe.epochs * epoch_s
+    began = time.monotonic()
+    evaluate(calibrated(supernet, typical, dataset), dataset.validation, dataset)
+    return training_s, time.monotonic() - began

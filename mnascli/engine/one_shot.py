@@ -158,6 +158,18 @@ def measure_best(run: Run, benches: Sequence[Bench], objective: Objective, count
         raise MnasError(f"{run.path}: none of the {len(best)} best candidates could be measured on every device")
 
 
+def new_supernet(space: Space, seed: int) -> Supernet:
+    """An untrained supernet, whose weights depend on space and seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return Supernet(space)
+
+
+def supernet_threads(config: Config) -> int:
+    """Its training has the machine to itself: all cores, unless the configuration shares them out."""
+    return config.threads if config.workers is not None else len(usable_cores())
+
+
 def _train(run: Run, config: Config, space: Space, dataset: Dataset, guide: Guide, file: Path) -> None:
     """Train a supernet on all cores of this process, resumably."""
     began = time.monotonic()
@@ -166,11 +178,8 @@ def _train(run: Run, config: Config, space: Space, dataset: Dataset, guide: Guid
         run.append("supernet_epoch", epoch=epoch, loss=loss, seconds=round(time.monotonic() - began, 1))
 
     settings = config.supernet
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)
-        supernet = Supernet(space)
-    threads = config.threads if config.workers is not None else len(usable_cores())
     folder = file.parent
+    supernet = new_supernet(space, config.seed)
     train_supernet(
         supernet,
         dataset,
@@ -178,7 +187,7 @@ def _train(run: Run, config: Config, space: Space, dataset: Dataset, guide: Guid
         guide,
         warmup=settings.warmup,
         seed=config.seed,
-        threads=threads,
+        threads=supernet_threads(config),
         folder=folder,
         on_epoch=on_epoch,
     )

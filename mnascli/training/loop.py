@@ -199,11 +199,16 @@ def seconds_per_epoch(network: Network, dataset: Dataset, recipe: Recipe, *, thr
     seconds = share = 0.0
     for batches in (2, TIMED_BATCHES):  # torch's first steps are slow
         share = min(1.0, batches * recipe.batch_size / len(dataset.train.labels))
-        short = replace(dataset, train=_share(dataset.train, share), validation=_share(dataset.validation, share))
+        short = shortened(dataset, share)
         began = time.perf_counter()
         train(network, short, recipe.model_copy(update={"epochs": 1, "warmup_epochs": 0.0}), threads=threads)
         seconds = time.perf_counter() - began
     return seconds / share
+
+
+def shortened(dataset: Dataset, share: float) -> Dataset:
+    """The data set with the first `share` of its training and validation parts."""
+    return replace(dataset, train=_share(dataset.train, share), validation=_share(dataset.validation, share))
 
 
 def _share(split: Split, share: float) -> Split:

@@ -30,7 +30,7 @@ from mnascli.nets.supernet import Supernet
 from mnascli.space import Architecture, Space
 from mnascli.training.average import Average
 from mnascli.training.batches import Batches, ToInput
-from mnascli.training.loop import ADVICE, PRECISIONS, TrainingError
+from mnascli.training.loop import ADVICE, PRECISIONS, TrainingError, shortened
 from mnascli.training.machine import DeviceChoice, choose_device, set_up_process
 from mnascli.training.optimizers import make_optimizer
 from mnascli.training.recipe import Recipe
@@ -38,6 +38,7 @@ from mnascli.training.resume import FILE, changing, check_same, put_back
 from mnascli.training.tensors import read_about, read_tensors, write_tensors
 
 CALIBRATION_BATCH = 250
+TIMED_STEPS = 15  # children differ: the mean over some
 CHECK_STEPS = 20  # steps between two looks at the loss
 
 
@@ -184,6 +185,18 @@ def calibrated(supernet: Supernet, architecture: Architecture, dataset: Dataset,
     for norm in norms:
         norm.momentum = BN_MOMENTUM
     return network.eval()
+
+
+def supernet_seconds_per_epoch(
+    supernet: Supernet, dataset: Dataset, recipe: Recipe, seed: int, threads: int | None
+) -> float:
+    """How long an epoch of single paths takes here, from a few steps of training (which change `supernet`)."""
+    share = min(1.0, TIMED_STEPS * recipe.batch_size / len(dataset.train.labels))
+    short, guide = shortened(dataset, share), Uniform(supernet.space, seed)
+    once = recipe.model_copy(update={"epochs": 1, "warmup_epochs": 0.0})
+    began = time.perf_counter()
+    train_supernet(supernet, short, once, guide, warmup=0.0, seed=seed, threads=threads)
+    return (time.perf_counter() - began) / share
 
 
 def save_supernet(path: Path, supernet: Supernet, dataset: Dataset, recipe: Recipe) -> None:

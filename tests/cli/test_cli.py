@@ -183,4 +183,5 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     plan = answer("search", "--config", "mine.yaml", "--dry-run", cwd=tmp_path)
     assert plan["trials"] == 2
     assert plan["total_minutes"] > 0  # type: ignore[operator]
+    assert "seconds to train the supernet" not in plan
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.yaml"]

@@ -14,6 +14,7 @@ from mnascli.devices.measuring import Latency
 from mnascli.engine import latency, one_shot, pipeline
 from mnascli.engine.bench import Bench
 from mnascli.engine.config import resolve
+from mnascli.engine.estimate import estimate
 from mnascli.engine.job import Job, resume
 from mnascli.engine.job import begin as begin_job
 from mnascli.errors import UsageError
@@ -153,3 +154,12 @@ def test_a_search_on_shared_weights(
         begin(
             tmp_path / "third", pictures, supernet={"latency_models": {"host": model}}, space={"stem": {"filters": 8}}
         )
+
+
+def test_an_estimate_counts_one_training_for_all(pictures: Path) -> None:
+    values = {**CONFIG, "data": str(pictures), "channels": 1}
+    supernet = {**CONFIG["supernet"], "recipe": {**RECIPE, "epochs": 100_000}}
+    long = estimate(resolve("quick", None, {**values, "supernet": supernet}))
+    assert "seconds to judge a candidate" in long and "seconds to train a candidate" not in long
+    # Of a training that is so long, nothing else counts.
+    assert long["search_minutes"] == pytest.approx(long["seconds to train the supernet"] / 60, rel=0.2)
