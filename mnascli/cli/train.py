@@ -17,7 +17,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         envvar="MNAS_DATA",
-        help="A data set's name, a folder, wds:PATTERN or hf:NAME (default: the run's, or the bundled one).",
+        help="A data set, a folder, wds:PATTERN or hf:NAME (default: the run's, the template's or the bundled one).",
     ),
 ]
 
@@ -80,7 +80,7 @@ def train(
     Several GPUs: torchrun --nproc-per-node 8 -m mnascli train ...
     """
     from mnascli.cli.progress import Working
-    from mnascli.engine.config import final_recipe
+    from mnascli.engine.config import final_data, final_recipe
     from mnascli.engine.long_training import Options, train_model
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
@@ -89,7 +89,7 @@ def train(
         result = train_model(
             model,
             runs,
-            data=data,
+            data=data or final_data(model, runs, template),
             recipe=recipe,
             options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
             folder=output,

@@ -90,7 +90,9 @@ class Config(Schema):
     """A search, from the data to the exported file."""
 
     description: str = Field("", description="One line for `mnas templates list`.")
-    data: str = Field("fashion-mnist-10k", description="A data set's name or a folder of pictures.")
+    data: str | None = Field(
+        None, description="A data set's name or a folder of pictures; null: it has to be given with --data."
+    )
     channels: int | None = Field(None, ge=1, description="Colours to read pictures with; null: the data's own.")
     on_broken_image: Literal["skip", "stop"] = Field("skip", description="What a picture that cannot be read does.")
     devices: tuple[str, ...] = Field(("host",), min_length=1, description="Devices or profiles to measure on.")
@@ -156,6 +158,24 @@ def _read_template(path: Path) -> dict[str, Any]:
         values = _merge(_read_template(template_path(below)), values)
     parse(Config, values, str(path))  # so that an error names the file it stands in
     return values
+
+
+def data_of(config: Config) -> str:
+    """The configured data. Raises UsageError where there are none."""
+    if config.data is None:
+        raise UsageError(
+            "no data: give a folder of pictures or a data set's name with --data (fashion-mnist-10k comes with mnas)"
+        )
+    return config.data
+
+
+def final_data(model: str, runs: Path, template: str | None) -> str:
+    """The data of a long training where none are given: those of the run that `model` names, else the template's.
+
+    Raises UsageError for a template without data.
+    """
+    from_run = runs / model.partition(":")[0] / "config.yaml"
+    return data_of(load(from_run) if from_run.is_file() else resolve(template, None, {}))
 
 
 def final_recipe(

@@ -49,7 +49,7 @@ class Job:
 
 def data_request(config: Config, space: Space) -> DataRequest:
     size = space.config.input
-    return DataRequest(config.data, size.size, size.channels, config.on_broken_image)
+    return DataRequest(configuration.data_of(config), size.size, size.channels, config.on_broken_image)
 
 
 def space_of(config: Config, dataset: Dataset, source: str) -> Space:
@@ -60,7 +60,8 @@ def space_of(config: Config, dataset: Dataset, source: str) -> Space:
 
 def load_data(config: Config) -> Dataset:
     """The configured data at the space's input size. Raises MnasError or UsageError naming the folder or file."""
-    request = DataRequest(config.data, config.space.input.size, config.channels, config.on_broken_image)
+    source = configuration.data_of(config)
+    request = DataRequest(source, config.space.input.size, config.channels, config.on_broken_image)
     return request.load(config.final.recipe)
 
 

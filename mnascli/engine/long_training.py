@@ -44,7 +44,7 @@ def train_model(
     text: str,
     runs: Path,
     *,
-    data: str | None,
+    data: str,
     recipe: Recipe,
     options: Options,
     folder: Path,

@@ -32,6 +32,6 @@ def data_of(
 ) -> Dataset:
     """The given data, else that of the model's run, else the bundled one; as `recipe` wants to see it."""
     config = configuration.load(model.run / "config.yaml") if model.run else None
-    source = data or (config.data if config else DEFAULT_DATA)
+    source = data or (configuration.data_of(config) if config else DEFAULT_DATA)
     on_broken = config.on_broken_image if config else "skip"
     return DataRequest(source, size, channels, on_broken).load(recipe, to_train=to_train)
