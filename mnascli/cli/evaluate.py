@@ -9,6 +9,7 @@ import typer
 from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
 from mnascli.cli.train import DataOption
+from mnascli.errors import UsageError
 
 SHOWN = 10  # confusions, and classes where there are many
 
@@ -27,6 +28,11 @@ def evaluate(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Interpreters of a .tflite at once (default: all cores).")
     ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option("--mean", metavar="M[,M,M]", help="Of a .tflite that does not say it: (pixel / 255 - M) / S."),
+    ] = None,
+    std: Annotated[str | None, typer.Option("--std", metavar="S[,S,S]", help="See --mean.")] = None,
     classes: Annotated[bool, typer.Option("--classes", help="Show every class, however many there are.")] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
@@ -40,12 +46,24 @@ def evaluate(
     from mnascli.cli.progress import Working
     from mnascli.engine.evaluating import evaluate_model
 
-    with Working(f"evaluating {model}"):
-        result = evaluate_model(model, runs, data, against=against, workers=workers)
+    if (mean is None) != (std is None):
+        raise UsageError("--mean and --std go together: (pixel / 255 - mean) / std")
+    normalisation = (_numbers("--mean", mean), _numbers("--std", std)) if mean and std else None
+    with Working(f"evaluating {model}") as working:
+        result = evaluate_model(
+            model, runs, data, against=against, workers=workers, normalisation=normalisation, say=working.say
+        )
     if as_json:
         print_json(result)
     else:
         _print(result, every=classes)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text}: numbers with commas between them were expected") from None
 
 
 def _print(result: dict[str, Any], every: bool) -> None:

@@ -108,6 +108,8 @@ def test_help_imports_nothing_heavy() -> None:
         (["search", "--target-ms", "fast"], 2, "milliseconds were expected"),
         (["search", "--template", "nothing"], 2, "no template called"),
         (["search", "--data", "no/such/folder"], 2, "no/such/folder"),
+        (["search", "--template", "mnasnet"], 2, "no data: give a folder of pictures"),
+        (["train", "mnasnet-a1", "--template", "imagenet"], 2, "no data: give a folder of pictures"),
         (["search", "--device", "pixel99"], 3, "pixel99"),
         (["search", "--resume", "nothing"], 1, "no run called"),
         (["search", "--resume", "nothing", "--seed", "3"], 2, "--resume goes on"),
@@ -117,6 +119,8 @@ def test_help_imports_nothing_heavy() -> None:
         (["export", "mnasnet-a1"], 2, "--tflite"),
         (["evaluate", "none.tflite"], 2, "none.tflite"),
         (["evaluate", "none.safetensors"], 2, "none.safetensors"),
+        (["evaluate", "none.tflite", "--mean", "0.5"], 2, "--mean and --std go together"),
+        (["evaluate", "none.tflite", "--mean", "grey", "--std", "1"], 2, "numbers with commas"),
     ],
 )
 def test_what_a_user_can_cause_is_one_line(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:

@@ -15,7 +15,7 @@ from mnascli.engine.evaluating import data_for_file
 from mnascli.engine.exporting import Options, export
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture
-from mnascli.tflite.metadata import read_metadata
+from mnascli.tflite.metadata import Metadata, add_metadata, read_metadata
 from mnascli.tflite.quantize import quantize
 from mnascli.training.checkpoint import save_checkpoint
 from mnascli.training.loop import train
@@ -143,6 +143,26 @@ def test_a_file_for_other_pictures(checkpoint: Path, dataset: Dataset, tmp_path:
     (tmp_path / "text.tflite").write_text("no")
     with pytest.raises(UsageError, match=r"text\.tflite: not a \.tflite file"):
         data_for_file(tmp_path / "text.tflite", "fashion-mnist-10k")
+
+
+def test_a_file_that_does_not_say_its_normalisation(tmp_path: Path) -> None:
+    """What is assumed is said; what is given is used, for one channel or for all."""
+    colours = NET.on(classes=10)
+    bare = tflite.write(replace(colours, size=28, channels=3), tmp_path / "bare.tflite")
+    said: list[str] = []
+    assumed = data_for_file(bare, "fashion-mnist-10k", None, said.append)
+    (line,) = said
+    assert f"(pixel / 255 - [{assumed.mean[0]:.3f}, " in line and "--mean and --std" in line
+    given = data_for_file(bare, "fashion-mnist-10k", ((0.5,), (0.1, 0.2, 0.3)), said.append)
+    assert (given.mean, given.std) == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3)) and len(said) == 1
+    for wrong in (((0.5, 0.5), (1.0,)), ((0.5,), (0.0,))):
+        with pytest.raises(UsageError, match="one number or 3 were expected"):
+            data_for_file(bare, "fashion-mnist-10k", wrong)
+    about = Metadata("", "", assumed.classes, (0.1,) * 3, (0.2,) * 3)
+    described = add_metadata(bare, tmp_path / "described.tflite", about)
+    assert data_for_file(described, "fashion-mnist-10k", None, said.append).mean == about.mean and len(said) == 1
+    with pytest.raises(UsageError, match="says its normalisation itself"):
+        data_for_file(described, "fashion-mnist-10k", ((0.5,), (0.5,)))
 
 
 def test_calibration_images_come_from_all_classes(dataset: Dataset) -> None:
