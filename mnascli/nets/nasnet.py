@@ -144,7 +144,11 @@ class _FactorizedReduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(x)
-        odd = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        # Channels last, as the exported file has them: litert-torch then needs no TRANSPOSE around the cut.
+        last = x.permute(0, 2, 3, 1)
+        if x.shape[2] % 2:  # an even size has an odd pixel for each even one already
+            last = F.pad(last, (0, 0, 0, 1, 0, 1))
+        odd = last[:, 1:, 1:].permute(0, 3, 1, 2)
         # A pool of one pixel is a stride alone.
         parts = [self.even(F.avg_pool2d(x, 1, 2)), self.odd(F.avg_pool2d(odd, 1, 2))]
         return self.bn(torch.cat(parts, 1))  # type: ignore[no-any-return]
