@@ -187,8 +187,8 @@ class AdbShell:
         free = self.free_bytes(folder)
         if free is not None and free < needed:
             raise DeviceLostError(
-                f"{self.name}: {needed / 1e6:.1f} MB do not fit on the phone: make room "
-                f"({free / 1e6:.1f} MB are free in {folder})"
+                f"{self.name}: {needed / 1e6:.3g} MB do not fit on the phone: make room "
+                f"({free / 1e6:.3g} MB are free in {folder})"
             )
 
 

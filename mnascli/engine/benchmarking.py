@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnascli.devices.device import ModelError
+from mnascli.devices.device import Device, ModelError, read_model
 from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import News
 from mnascli.engine.bench import open_benches
 from mnascli.engine.models import find_model
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, NoDeviceError
 
 
 def benchmark(
@@ -47,6 +47,8 @@ def benchmark(
                     else Path(model)
                     for index, model in enumerate(models)
                 ]
+                for member in bench.pool.members:
+                    _require_room(member.device, files)
                 measured = bench.measure_files(files)
             finally:
                 bench.close()
@@ -55,6 +57,16 @@ def benchmark(
                     raise MnasError(f"{model} cannot be measured on {bench.name}: {latency}")
                 results.append({"model": model, "device": bench.name, **_values(latency)})
     return results
+
+
+def _require_room(device: Device, files: Sequence[Path]) -> None:
+    """Raises NoDeviceError for a model too large for a phone, which a search would wait for until there is room."""
+    if device.kind != "adb":
+        return
+    needed_mb = max(len(read_model(file)[0]) for file in files) / 2**20
+    free_mb = device.probe().free_mb
+    if free_mb is not None and needed_mb > free_mb:
+        raise NoDeviceError(f"{device.name}: {needed_mb:.1f} MB do not fit, {free_mb:.1f} MB are free: make room on it")
 
 
 def _values(latency: Latency) -> dict[str, Any]:

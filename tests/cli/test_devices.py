@@ -110,6 +110,16 @@ def test_what_is_wrong_is_one_line(
     assert phone.files() == []
 
 
+def test_a_model_too_large_for_the_phone_is_one_line(ready: StandInPhone, model: Path) -> None:
+    large = model.with_name("large.tflite")
+    large.write_bytes(model.read_bytes() + bytes(5_000_000))
+    ready.set_free(2_000_000)
+    done = mnas("devices", "measure", large, "--device", "pixel-6")
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (3, 1, "")
+    assert "4.8 MB do not fit, 1.9 MB are free: make room on it" in done.stderr
+    assert ready.files() == []
+
+
 def test_a_profile_with_an_unknown_key_is_named(phone: StandInPhone, own_home: Path) -> None:
     path = own_home / ".config" / "mnas" / "devices" / "mine.yaml"
     path.parent.mkdir(parents=True)
