@@ -19,6 +19,7 @@ from mnascli.tflite.interpreter import input_shape, read_file
 
 Kind = Literal["int8", "dynamic", "fp16"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+DEAD = 1e-4  # a range, zero included, that is narrower than this holds nothing
 THREADS = 1  # of the calibration: the library's 16 would disturb whatever is measured on this machine
 
 
@@ -75,8 +76,12 @@ def _recipe(kind: Kind) -> Any:
 def _made_up_ranges(file: Any) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
     """The same range for every computed tensor: far from the scales that XNNPACK refuses."""
     low, high = np.full((1, 1, 1, 1), -1, np.float32), np.full((1, 1, 1, 1), 1, np.float32)
-    computed = [tensor for tensor in file.subgraphs[0].tensors if file.buffers[tensor.buffer].data is None]
-    return {tensor.name.decode(): {"min": low, "max": high} for tensor in computed}
+    return {name: {"min": low, "max": high} for name in _computed(file)}
+
+
+def _computed(file: Any) -> list[str]:
+    """The tensors that are no constants."""
+    return [tensor.name.decode() for tensor in file.subgraphs[0].tensors if file.buffers[tensor.buffer].data is None]
 
 
 def _calibrate(work: Any, file: Any, images: npt.NDArray[np.float32]) -> Any:
@@ -84,7 +89,14 @@ def _calibrate(work: Any, file: Any, images: npt.NDArray[np.float32]) -> Any:
     signature = file.signatureDefs[0]
     name = signature.inputs[0].name.decode()
     samples = [{name: image[np.newaxis]} for image in images]
-    return work.calibrate({signature.signatureKey.decode(): samples}, num_threads=THREADS)
+    ranges = work.calibrate({signature.signatureKey.decode(): samples}, num_threads=THREADS)
+    for tensor in _computed(file):
+        of = ranges.get(tensor)
+        # A tensor that is zero for all images, as behind a dead ReLU, would get a scale so small that the biases after
+        # it overflow, and XNNPACK refuses the file.
+        if of is not None and max(np.max(of["max"]), 0) - min(np.min(of["min"]), 0) < DEAD:
+            of["max"] = of["max"] + np.float32(1)
+    return ranges
 
 
 class _NoBar:

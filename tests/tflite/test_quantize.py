@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from mnascli import tflite
 from mnascli.errors import MnasError, UsageError
+from mnascli.nets import build
 from mnascli.space import Architecture, load
 from mnascli.tflite.interpreter import operators, predict
 from mnascli.tflite.quantize import quantize
@@ -48,6 +49,17 @@ def test_calibrated_it_answers_as_the_float_file(tmp_path: Path, small: Architec
     path = quantize(model, tmp_path / "int8.tflite", images)
     assert np.corrcoef(answers(path, images).ravel(), expected.ravel())[0, 1] > 0.9
     assert path.stat().st_size < model.stat().st_size / 2
+
+
+def test_what_is_dead_does_not_spoil_the_file(tmp_path: Path, images: np.ndarray) -> None:
+    """Squeeze-excite behind a ReLU that never opens, as training leaves it at times: XNNPACK takes the file."""
+    architecture = Architecture.parse("stem_s2_c8,ds_r1_k3_s1_c8_se0.25,head_c16,net_i32_o10")
+    weights = build(architecture, seed=0).state_dict()
+    weights["blocks.0.0.se.reduce.bias"].fill_(-100)
+    weights["blocks.0.0.se.expand.bias"].fill_(0.5)
+    model = tflite.write(architecture, tmp_path / "float.tflite", weights)
+    path = quantize(model, tmp_path / "int8.tflite", images)
+    assert np.corrcoef(answers(path, images).ravel(), predict(model, images).ravel())[0, 1] > 0.9
 
 
 def test_made_up_ranges_give_the_same_operators_and_the_same_bytes_every_time(
