@@ -19,7 +19,7 @@ from mnascli.runs import Event, EventReader, Overview, Plan, Run, overview
 
 PLAIN_EVERY_S = 10.0
 ABOUT_DEVICES = {
-    "device_lost": "went away",
+    "device_lost": "is lost",
     "device_back": "is back",
     "device_set_aside": "is set aside",
     "measuring_paused": "paused",

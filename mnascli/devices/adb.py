@@ -308,9 +308,9 @@ conditions {cores[0]}
     def _conditions(self, text: str, cores: tuple[int, ...]) -> Conditions:
         values = shell_state.values(text)
         khz = values.get("khz", "")
-        tenths = shell_state.number_after(values.get("battery", ""), "temperature:")
-        thermal = shell_state.number_after(values.get("thermal", ""), "Thermal Status:")
-        screen = values.get("screen", "").partition("=")[2].strip()
+        tenths = shell_state.number_after(text, " temperature:")
+        thermal = shell_state.number_after(text, "Thermal Status:")
+        screen = text.partition("mWakefulness=")[2].split()[:1]
         return Conditions(
             cores=cores,
             runtime=self._binary.runtime,
@@ -319,7 +319,7 @@ conditions {cores[0]}
             temperature_c=tenths / 10 if tenths is not None else None,
             thermal_status=int(thermal) if thermal is not None else None,
             load=shell_state.number_after(values.get("loadavg", ""), ""),
-            screen_on=screen == "Awake" if screen else None,
+            screen_on=screen == ["Awake"] if screen else None,
         )
 
 

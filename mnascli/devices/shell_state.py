@@ -10,15 +10,19 @@ from mnascli.devices.device import Core, DeviceError
 
 CPU = "/sys/devices/system/cpu"
 
-# Prints `conditions <core>` of a phone as lines of 'key=value'. Missing tools and files give empty values.
+# Prints `conditions <core>` of a phone: lines of 'key=value', then what three services say of heat and screen. Missing
+# tools and files give empty values. It starts few processes, for it runs twice a session and each takes milliseconds.
 CONDITIONS_SCRIPT = f"""
 conditions() {{
-  echo "online=$(cat {CPU}/online 2>/dev/null)"
-  echo "khz=$(cat {CPU}/cpu$1/cpufreq/scaling_cur_freq 2>/dev/null)"
-  echo "loadavg=$(cat /proc/loadavg 2>/dev/null)"
-  echo "battery=$(dumpsys battery 2>/dev/null | grep -m 1 ' temperature:')"
-  echo "thermal=$(dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status:')"
-  echo "screen=$(dumpsys power 2>/dev/null | grep -m 1 'mWakefulness=')"
+  online= khz= load=
+  {{
+    read -r online <{CPU}/online
+    read -r khz <{CPU}/cpu$1/cpufreq/scaling_cur_freq
+    read -r load </proc/loadavg
+    printf 'online=%s\\nkhz=%s\\nloadavg=%s\\n' "$online" "$khz" "$load"
+    {{ dumpsys battery; dumpsys thermalservice; dumpsys power; }} |
+      grep -E ' temperature:|Thermal Status:|mWakefulness='
+  }} 2>/dev/null
 }}
 """
 

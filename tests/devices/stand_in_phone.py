@@ -37,7 +37,7 @@ TOOLS = {
 if [ $# = 0 ]; then exec cat "$STAND_IN/props"; fi
 exec sed -n "s/^\\[$1\\]: \\[\\(.*\\)\\]/\\1/p" "$STAND_IN/props"
 """,
-    "dumpsys": 'cat "$STAND_IN/dumpsys.$1"',
+    "dumpsys": 'exec cat "$STAND_IN/dumpsys.$1"',
     "df": 'printf "Filesystem 1K-blocks Used Available Use%% Mounted on\\n/dev/block/dm-5 100 0 %s 1%% /data\\n" '
     '"$(($(cat "$STAND_IN/free") / 1024))"',
     "taskset": """
