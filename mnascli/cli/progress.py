@@ -105,8 +105,7 @@ class SearchProgress:
         self._view: Overview = overview(EventReader(run.path / "events.jsonl").read())
         self._bar = _bar()
         self._task = self._bar.add_task("starting", total=None)
-        self._began = self._last_line = self._phase_began = time.monotonic()
-        self._phase, self._done_before = "", 0
+        self._began = self._last_line = time.monotonic()
         run.listeners.append(self.show)
 
     def __enter__(self) -> Self:
@@ -129,8 +128,6 @@ class SearchProgress:
         title = TITLES.get(phase, phase)
         note = self._note(event)
         done, total = self._view.progress(self._plan) or (0, None)
-        if phase != self._phase:
-            self._phase, self._phase_began, self._done_before = phase, time.monotonic(), done
         description = title + (f" ({note})" if note else "")
         self._bar.update(self._task, description=description, total=total, completed=done)
         if not self._bar.disable:
@@ -138,18 +135,13 @@ class SearchProgress:
         now = time.monotonic()
         if event["event"] in ALWAYS_SAID or now - self._last_line > PLAIN_EVERY_S:
             self._last_line = now
+            left_s = self._view.left_s(self._plan)
             parts = [f"{now - self._began:6.0f} s", title, f"{done}/{total}" if total else "", note]
-            say("  ".join(part for part in [*parts, self._left(done, total, now)] if part))
+            say("  ".join(part for part in [*parts, f"{left(left_s)} left" if left_s else ""] if part))
 
     def _say(self, line: str) -> None:
         """A line that stays, above the bar."""
         self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def _left(self, done: int, total: int | None, now: float) -> str:
-        """From the whole phase, as far as this process did it: results come in bursts, a batch at a time."""
-        if not total or not self._done_before < done < total:
-            return ""
-        return f"{left((now - self._phase_began) * (total - done) / (done - self._done_before))} left"
 
     def _note(self, event: dict[str, Any]) -> str:
         if event["event"] == "failed":

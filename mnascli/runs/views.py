@@ -19,7 +19,7 @@ from mnascli.runs.log import Event
 from mnascli.runs.state import KNOWN, RunState, Trial
 
 MEAN_OVER = 20  # trials: the window of the moving mean of rewards
-RATE_OVER = 40  # trials, or long trainings: the window of the rate
+RATE_OVER = 40  # trials, or long trainings: the window of the rate; of batches the fewest that hold so many
 NOTABLE_KEPT = 1000
 LATENCIES_KEPT = 400
 
@@ -89,6 +89,7 @@ class Overview:
     trials_wanted: int | None = None  # what a resumed search was told, over its configuration
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=MEAN_OVER))
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_OVER))
+    _asked: deque[tuple[float, int]] = field(default_factory=deque)  # when batches were asked for, finished before it
 
     @property
     def finished(self) -> int:
@@ -114,7 +115,9 @@ class Overview:
         elif kind == "learned":
             self.probabilities = event["probabilities"]
             self.entropies.append((event["step"], entropy(self.probabilities)))
-        elif kind != "asked":
+        elif kind == "asked":
+            self._batch(event)
+        else:
             self._notable(event)
 
     def progress(self, plan: Plan) -> tuple[int, int] | None:
@@ -130,6 +133,9 @@ class Overview:
 
     def per_hour(self) -> float | None:
         """Trials (or long trainings) an hour, lately, from the begin of the phase on; None before there is one."""
+        if self._has_batches():
+            (first_s, before), (last_s, then) = self._asked[0], self._asked[-1]
+            return 3600 * (then - before) / (last_s - first_s)
         if len(self._ends) < 2 or self._ends[-1] <= self._ends[0]:
             return None
         return 3600 * (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
@@ -137,17 +143,37 @@ class Overview:
     def left_s(self, plan: Plan, now: float | None = None) -> float | None:
         """Seconds to the end of the phase, from the last event on or from `now`; None where that cannot be told.
 
-        Trials end in bursts, as batches do: what has passed since the last one counts too.
+        The trials of a batch end in bursts, after all of it was measured: their rate within it says little. So whole
+        batches count, from one being asked for to the next; in the first, and for long trainings, what has ended so far.
         """
-        progress, rate = self.progress(plan), self.per_hour()
-        if progress is None or rate is None or self.state.is_finished:
+        progress = self.progress(plan)
+        if progress is None or self.state.is_finished or not self._ends:
             return None
-        passed = max(self._ends[-1], now or 0.0) - self._ends[0]
-        return passed / (len(self._ends) - 1) * (progress[1] - progress[0])
+        now = max(self.state.last_time or 0.0, now or 0.0)
+        left = progress[1] - progress[0]
+        if self._has_batches():
+            (first_s, before), (last_s, then) = self._asked[0], self._asked[-1]
+            each_s = (last_s - first_s) / (then - before)
+            spent_s, batch = now - last_s, len(self.state.batch)
+            if spent_s > each_s * batch:  # slower than those before
+                each_s = (now - first_s) / (then + batch - before)
+            in_flight_s = 0.0 if self.finished >= then + batch else max(0.0, each_s * batch - spent_s)
+            return in_flight_s + each_s * max(0, progress[1] - then - batch)
+        ended = len(self._ends) - 1
+        return (now - self._ends[0]) / ended * left if ended else None
 
     def waiting(self, device: str) -> int:
         """Trials of the last batch that this device has not measured yet: its queue."""
         return sum(not trial.finished and device not in trial.latency_ms for trial in self.state.batch)
+
+    def _has_batches(self) -> bool:
+        """Whether a batch was finished and the next one asked for, so that they tell how long a trial takes."""
+        return bool(self._asked) and self._asked[-1][0] > self._asked[0][0] and self._asked[-1][1] > self._asked[0][1]
+
+    def _batch(self, event: Event) -> None:
+        while len(self._asked) > 1 and self.finished - self._asked[1][1] >= RATE_OVER:
+            self._asked.popleft()
+        self._asked.append((event["time"], self.finished))
 
     def _measured(self, event: Event) -> None:
         view = self._device(event["device"])
@@ -197,6 +223,7 @@ class Overview:
             case "phase" | "run_resumed":
                 self._ends.clear()  # the rate of other work, or the time in between, says nothing
                 self._ends.append(event["time"])
+                self._asked.clear()
                 self.trials_wanted = event.get("trials", self.trials_wanted)
             case "long_trained" | "supernet_epoch":
                 self._ends.append(event["time"])

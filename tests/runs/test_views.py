@@ -63,13 +63,39 @@ def test_rate_and_time_left() -> None:
     assert view.progress(PLAN) == (10, 40)
     assert view.per_hour() == pytest.approx(360)
     assert view.left_s(PLAN) == pytest.approx(300)
-    assert view.left_s(PLAN, now=150.0) == pytest.approx(450)  # nothing ended for a while: it takes longer
+    assert view.left_s(PLAN, now=150.0) == pytest.approx(420)  # nothing was asked for a while: it takes longer
     assert overview(search(1)).left_s(PLAN) == pytest.approx(390)
     assert overview(search(0)).left_s(PLAN) is None
     view.apply(event("run_resumed", 99999.0, trials=60))  # a night in between says nothing of the rate
     assert view.per_hour() is None and view.progress(PLAN) == (10, 60)
     view.apply(event("phase", 99999.0, phase="finalists"))
     assert view.progress(PLAN) == (0, 4)
+
+
+def batches(count: int, size: int = 50) -> list[Event]:
+    """Batches that are measured for 90 s each, and whose trials then end within 10 s."""
+    events = [event("phase", 0.0, phase="search")]
+    for step in range(count):
+        numbers = range(step * size, (step + 1) * size)
+        asked = [{"trial": number, "architecture": "a"} for number in numbers]
+        events.append(event("asked", 100.0 * step, step=step, searcher="s", trials=asked))
+        for n, number in enumerate(numbers, 1):
+            now = 100.0 * step + 90 + 10 * n / size
+            events.append(event("failed", now, trial=number, stage="train", kind="nan", reason="-"))
+    return events
+
+
+def test_the_time_left_counts_whole_batches() -> None:
+    plan = Plan(trials=500, long_runs=0, batch=50)
+    view = Overview()
+    for one in batches(6):
+        view.apply(one)
+        truth = 1000.0 - one["time"]
+        if view.finished > 50:  # a batch is over, and the next was asked for
+            assert view.left_s(plan) == pytest.approx(truth, abs=0.1)
+            assert view.per_hour() == pytest.approx(1800)
+    assert 400 < (view.left_s(plan, now=650.0) or 0) < 600  # the next batch is late
+    assert view.left_s(Plan(trials=300, long_runs=0), now=650.0) == 0.0
 
 
 def test_the_queue_of_a_device() -> None:
