@@ -31,12 +31,16 @@ class Panel(Widget):
         began = time.thread_time()
         self.draw(source)
         self._drawn = key
-        self._next = now + REST * (time.thread_time() - began)
+        self._next = now + REST * (time.thread_time() - began + self.cost_s())
 
     def redraw(self, source: RunSource) -> None:
         """Draw now, whatever the run did."""
         self._drawn, self._next = None, 0.0
         self.show(source)
+
+    def cost_s(self) -> float:
+        """Seconds of processor time that its last drawing took beside `draw`, when the screen was put together."""
+        return 0.0
 
     @property
     def is_on_screen(self) -> bool:

@@ -9,15 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.text import Text
-from textual import on
-from textual.app import ComposeResult
-from textual.widgets import Static
 
 from mnascli.runs import Point, RunState
 from mnascli.tui import words
-from mnascli.tui.messages import TrialChosen
-from mnascli.tui.panel import Panel
-from mnascli.tui.plot import Array, Plot, nearest
+from mnascli.tui.plot import Plot
+from mnascli.tui.plot_panel import PlotPanel
 from mnascli.tui.source import RunSource
 
 
@@ -29,19 +25,10 @@ class Reference(NamedTuple):
     accuracy: float | None
 
 
-class Plane(Panel):
-    DEFAULT_CSS = "Plane { layout: vertical; } Plane Static { height: auto; max-height: 3; padding: 0 1; }"
-
+class Plane(PlotPanel):
     def __init__(self) -> None:
         super().__init__()
         self.device_index = 0
-        self._trials: list[int] = []
-        self._x: Array = np.empty(0)
-        self._y: Array = np.empty(0)
-
-    def compose(self) -> ComposeResult:
-        yield Plot()
-        yield Static()
 
     def next_device(self) -> None:
         self.device_index += 1
@@ -51,10 +38,10 @@ class Plane(Panel):
 
     def draw(self, source: RunSource) -> None:
         view = source.overview
-        plot, caption = self.query_one(Plot), self.query_one(Static)
+        plot = self.query_one(Plot)
         plot.display = any(view.points.values())
         if not plot.display:
-            caption.update("no trial is done yet")
+            self._caption("no trial is done yet")
             return
         device = list(view.devices)[self.device_index % len(view.devices)]
         points = view.points.get(device, [])
@@ -81,18 +68,12 @@ class Plane(Panel):
             legend.append(letter, "bold yellow").append(said)
         many = f" (device {self.device_index % len(view.devices) + 1} of {len(view.devices)}: v)"
         axes = f"accuracy ↑ ms → {device}{many if len(view.devices) > 1 else ''}   "
-        caption.update(Text(axes, style="bold") + legend)
+        self._caption(Text(axes, style="bold") + legend)
 
     def _take(self, points: Sequence[Point]) -> None:
         array = np.array(points, dtype=np.float64).reshape(-1, 3)
         self._x, self._y = array[:, 0], array[:, 1]
         self._trials = [point[2] for point in points]
-
-    @on(Plot.Picked)
-    def _open(self, event: Plot.Picked) -> None:
-        index = nearest(event, self._x, self._y)
-        if index is not None:
-            self.post_message(TrialChosen(self._trials[index]))
 
 
 def references(state: RunState, device: str) -> list[Reference]:

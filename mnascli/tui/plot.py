@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from textual import on
+from textual.app import RenderResult
 from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
@@ -41,6 +43,14 @@ class Plot(PlotWidget):
         self.set_reactive(Plot.margin_top, 0)
         self.set_reactive(Plot.margin_bottom, 1)
         self.set_reactive(Plot.margin_left, 7)
+        self.render_s = 0.0  # of processor time, by the last render that drew anew
+
+    def render(self) -> RenderResult:
+        draws, began = self._needs_rerender, time.thread_time()
+        result = super().render()
+        if draws:
+            self.render_s = time.thread_time() - began
+        return result
 
     def room(self, x: Sequence[float] | Array, y: Sequence[float] | Array) -> None:
         """Leave some room around these points, so that none of them falls onto the frame."""
