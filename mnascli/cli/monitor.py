@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mnascli.cli.completion import complete_run
-from mnascli.cli.output import RUNS, RunsOption
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
 from mnascli.errors import UsageError
 
 
@@ -25,20 +26,30 @@ def monitor(
     ),
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to serve on.")] = 8000,
     runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
 ) -> None:
     """Watch a search, or look at one that has ended. It reads the run's folder alone: ending it touches no search.
 
     Example: mnas monitor demo
 
     Example: mnas monitor demo --serve --port 8080
+
+    Example: mnas monitor demo --json
     """
     from mnascli.runs import find_run
 
     path = find_run(run, runs) if run else None
+    if as_json:
+        from mnascli.tui.source import RunSource
+
+        if path is None or serve:
+            raise UsageError("--json prints how one run stands: name it, and leave --serve away")
+        print_json(RunSource(path).to_json())
+        return
     if serve:
         _serve(path, host, port, runs)
         return
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # which textual-serve sets for its child
         raise UsageError("the monitor needs a terminal; `mnas runs show RUN` prints a run")
     from mnascli.tui.app import MonitorApp
 

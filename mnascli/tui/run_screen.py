@@ -25,6 +25,14 @@ from mnascli.tui.trial_screen import TrialScreen
 from mnascli.tui.trials_table import Rows, TrialsTable
 
 TICK_S = 0.1
+WORDS = {
+    "finished": "✓ finished",
+    "stopped": "✗ stopped",
+    "new": "nothing in the log yet",
+    "running": "▶ running",
+    "interrupted": "‖ interrupted",
+    "unknown": "on another machine",
+}
 READ_S = 0.05  # of each tick at most, for reading the log
 TABS = ("overview", "plane", "rewards", "devices", "trials", "learned", "log")
 
@@ -180,19 +188,12 @@ class RunScreen(Screen[None]):
 def head(source: RunSource) -> Text:
     """Name, state and phase of the run in one line."""
     state = source.overview.state
-    written = source.is_written()
     if source.problem:
         word = "✗ cannot be read on"
     elif source.is_reading:
         word = f"reading the log {source.share_read:.0%}"
-    elif state.is_finished:
-        word = "✓ finished"
-    elif state.stopped:
-        word = "✗ stopped"
-    elif state.began is None:
-        word = "nothing in the log yet"
     else:
-        word = {True: "▶ running", False: "‖ interrupted", None: "on another machine"}[written]
+        word = WORDS[source.word]
     last = f"last event {words.clock(state.last_time)}" if state.last_time is not None else ""
     parts = [f"mnas {source.name}", word, f"phase {state.phase}" if not state.is_finished else "", last]
     return Text("  ".join(part for part in parts if part), no_wrap=True, overflow="ellipsis")

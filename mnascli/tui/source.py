@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from mnascli.runs import Event, EventReader, Overview, Plan, RunError
+from mnascli.runs.summary import summarize
 
 LOG = "events.jsonl"
 CHECK_EVERY = 64  # events between two looks at the clock
@@ -99,6 +100,45 @@ class RunSource:
         except PermissionError:
             pass
         return not self.overview.state.is_finished
+
+    @property
+    def word(self) -> str:
+        """finished, stopped, new, running, interrupted, or unknown (another machine may be writing it)."""
+        state = self.overview.state
+        if state.is_finished:
+            return "finished"
+        if state.stopped:
+            return "stopped"
+        if state.began is None:
+            return "new"
+        return {True: "running", False: "interrupted", None: "unknown"}[self.is_written()]
+
+    def to_json(self) -> dict[str, Any]:
+        """How the run stands, JSON-ready: what `mnas search --json` ends with, and how far it is. Reads all of the log.
+
+        Raises RunError for a log that cannot be read to its end.
+        """
+        while self.poll(1.0):
+            pass
+        if self.problem:
+            raise RunError(self.problem)
+        view, now = self.overview, time.time() if self.is_written() else None
+        done, of = (view.progress(self.plan) if self.plan else None) or (None, None)
+        devices = [
+            {"device": name, "measured": one.measured, "unstable": one.unstable, "waiting": view.waiting(name)}
+            for name, one in view.devices.items()
+        ]
+        return {
+            **summarize(self.path, view.state),
+            "state": self.word,
+            "phase": view.state.phase,
+            "progress": {"done": done, "of": of},
+            "per_hour": view.per_hour(),
+            "left_s": view.left_s(self.plan, now) if self.plan else None,
+            "last_event": view.state.last_time,
+            "devices": devices,
+            "paused": view.state.paused,
+        }
 
     def _was_cut(self) -> bool:
         return self._events is None and 0 < self._size() < self._reader.offset
