@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import NamedTuple
 
 import numpy as np
 from rich.text import Text
 
-from mnascli.runs import Point, RunState
+from mnascli.runs import RunState
 from mnascli.tui import words
-from mnascli.tui.plot import Plot
+from mnascli.tui.plot import GrowingArray, Plot
 from mnascli.tui.plot_panel import PlotPanel
 from mnascli.tui.source import RunSource
 
@@ -29,6 +28,7 @@ class Plane(PlotPanel):
     def __init__(self) -> None:
         super().__init__()
         self.device_index = 0
+        self._points = GrowingArray(3)
 
     def next_device(self) -> None:
         self.device_index += 1
@@ -44,8 +44,8 @@ class Plane(PlotPanel):
             self._caption("no trial is done yet")
             return
         device = list(view.devices)[self.device_index % len(view.devices)]
-        points = view.points.get(device, [])
-        self._take(points)
+        array = self._points.of(view.points.get(device, []))
+        self._x, self._y, self._trials = array[:, 0], array[:, 1], array[:, 2].astype(np.int64)
         plot.clear()
         plot.cloud(self._x, self._y, "grey62")
         front = view.fronts.get(device, [])
@@ -63,17 +63,12 @@ class Plane(PlotPanel):
             plot.room(np.append(self._x, [*(one.latency_ms for one in models), *targets]), np.append(self._y, heights))
         for letter, one, y in zip(ascii_uppercase, models, heights, strict=False):
             plot.marks([one.latency_ms], [y], letter, "bold yellow")
-            accuracy = "latency alone" if one.accuracy is None else f"{one.accuracy:.3f} on test, trained in full"
+            accuracy = "latency alone" if one.accuracy is None else f"{one.accuracy:.3f} on test"
             said = f" {one.model} ({accuracy})  " if self.size.width > 60 else f" {one.model}  "
             legend.append(letter, "bold yellow").append(said)
         many = f" (device {self.device_index % len(view.devices) + 1} of {len(view.devices)}: v)"
         axes = f"accuracy ↑ ms → {device}{many if len(view.devices) > 1 else ''}   "
         self._caption(Text(axes, style="bold") + legend)
-
-    def _take(self, points: Sequence[Point]) -> None:
-        array = np.array(points, dtype=np.float64).reshape(-1, 3)
-        self._x, self._y = array[:, 0], array[:, 1]
-        self._trials = [point[2] for point in points]
 
 
 def references(state: RunState, device: str) -> list[Reference]:

@@ -76,6 +76,24 @@ class Plot(PlotWidget):
         self.post_message(self.Picked(self, x, y, abs(next_x - x) or 1.0, abs(next_y - y) or 1.0))
 
 
+class GrowingArray:
+    """A list of rows of numbers that grows at its end, as an array: what is new alone is converted."""
+
+    def __init__(self, width: int) -> None:
+        self._values: Sequence[Any] = ()
+        self._array: Array = np.empty((0, width))
+
+    def of(self, values: Sequence[Any]) -> Array:
+        """The array of all of `values`; of another list than before, or one that shrank, from the beginning."""
+        width = self._array.shape[1]
+        if values is not self._values or len(values) < len(self._array):
+            self._values, self._array = values, np.empty((0, width))
+        new = values[len(self._array) :]
+        if new:
+            self._array = np.concatenate([self._array, np.array(new, dtype=np.float64).reshape(-1, width)])
+        return self._array
+
+
 def _widened(values: Array) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     margin = (high - low) * MARGIN or 1e-3 * abs(low) or 1e-3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -14,13 +15,13 @@ from mnascli.tui.plot import Array, Plot, nearest
 
 
 class PlotPanel(Panel):
-    """A panel that plots trials: `_trials[n]` is the one at `_x[n]`, `_y[n]`. A click near a point chooses its trial."""
+    """Plots trials: `_trials[n]` is the one at `_x[n]`, `_y[n]`. A click near a point chooses its trial."""
 
     DEFAULT_CSS = "PlotPanel { layout: vertical; } PlotPanel Static { height: auto; max-height: 3; padding: 0 1; }"
 
     def __init__(self) -> None:
         super().__init__()
-        self._trials: list[int] = []
+        self._trials: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._x: Array = np.empty(0)
         self._y: Array = np.empty(0)
 
@@ -40,4 +41,4 @@ class PlotPanel(Panel):
     def _open(self, event: Plot.Picked) -> None:
         index = nearest(event, self._x, self._y)
         if index is not None:
-            self.post_message(TrialChosen(self._trials[index]))
+            self.post_message(TrialChosen(int(self._trials[index])))

@@ -6,12 +6,16 @@ import numpy as np
 from rich.text import Text
 
 from mnascli.runs.views import MEAN_OVER
-from mnascli.tui.plot import Plot
+from mnascli.tui.plot import GrowingArray, Plot
 from mnascli.tui.plot_panel import PlotPanel
 from mnascli.tui.source import RunSource
 
 
 class Rewards(PlotPanel):
+    def __init__(self) -> None:
+        super().__init__()
+        self._rewards, self._means = GrowingArray(2), GrowingArray(1)
+
     def draw(self, source: RunSource) -> None:
         view = source.overview
         plot = self.query_one(Plot)
@@ -19,14 +23,14 @@ class Rewards(PlotPanel):
         if not view.rewards:
             self._caption("no trial was rewarded yet")
             return
-        self._trials = [trial for trial, _ in view.rewards]
-        self._y = np.array([reward for _, reward in view.rewards], dtype=np.float64)
+        array = self._rewards.of(view.rewards)
+        self._trials, self._y = array[:, 0].astype(np.int64), array[:, 1]
         self._x = np.arange(1, len(self._y) + 1, dtype=np.float64)
         plot.clear()
         plot.room(self._x, self._y)
         plot.cloud(self._x, self._y, "grey62")
         chosen = np.unique(np.linspace(0, len(view.means) - 1, 2 * max(1, self.size.width)).astype(int))
-        plot.line(self._x[chosen], np.array(view.means)[chosen], "bold cyan")
+        plot.line(self._x[chosen], self._means.of(view.means)[chosen, 0], "bold cyan")
         self._caption(
             Text.assemble(
                 ("reward ↑ trials done →   ", "bold"),
