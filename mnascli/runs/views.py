@@ -144,7 +144,7 @@ class Overview:
         """Seconds to the end of the phase, from the last event on or from `now`; None where that cannot be told.
 
         The trials of a batch end in bursts, after all of it was measured: their rate within it says little. So whole
-        batches count, from one being asked for to the next; in the first, and for long trainings, what has ended so far.
+        batches count, from one being asked for to the next; in the first, and for long trainings, what ended so far.
         """
         progress = self.progress(plan)
         if progress is None or self.state.is_finished or not self._ends:

@@ -1,11 +1,14 @@
 """The doctor looks at real things, and says what is wrong instead of breaking."""
 
+import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mnascli.cli.main import app
 from mnascli.engine import doctor
 from mnascli.errors import NoDeviceError
 
@@ -43,3 +46,20 @@ def test_a_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(doctor, "_litert", broken)
     found = [check for check in doctor.examine(tmp_path) if "libfoo" in check.found]
     assert [check.state for check in found] == ["missing"]
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("absent", 0), ("missing", 1)])
+def test_the_command_ends_with_1_where_something_is_missing(
+    state: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [doctor.Check("python", "ok", "3.11"), doctor.Check("gpu", state, "none", "buy one")]  # type: ignore[arg-type]
+    monkeypatch.setattr(doctor, "examine", lambda runs: iter(found))
+    told = CliRunner().invoke(app, ["doctor", "--runs", str(tmp_path)])
+    assert told.exit_code == code
+    assert {"ok": "ok     ", "absent": "absent ", "missing": "MISSING"}[state] + "  gpu: none" in told.stdout
+    assert "buy one" in told.stdout
+    said = CliRunner().invoke(app, ["doctor", "--json"])
+    assert said.exit_code == code
+    values = json.loads(said.stdout)
+    assert values["schema"] == 1 and values["ok"] == (code == 0)
+    assert values["checks"][1] == {"name": "gpu", "state": state, "found": "none", "mend": "buy one"}
