@@ -22,10 +22,8 @@ def write_log(file: Path) -> None:
         return f'{{"v":1,"time":{time},"event":"{event}",{values}}}\n'
 
     with file.open("w") as log:
-        log.write(
-            line(0, "target_set", '"target_ms":{"phone":9.0},"why":"given"'))
-        log.write(line(0, "phase", '"phase":"search"')
-        )
+        log.write(line(0, "target_set", '"target_ms":{"phone":9.0},"why":"given"'))
+        log.write(line(0, "phase", '"phase":"search"'))
         for first in range(0, TRIALS, BATCH):
             asked = [{"trial": n, "architecture": f"stem_c{n}"} for n in range(first, first + BATCH)]
             values = f'"step":{first // BATCH},"searcher":"s","trials":{json.dumps(asked)}'
