@@ -34,6 +34,9 @@ def export(
     ],
     tflite: Annotated[bool, typer.Option("--tflite", help="Write a .tflite file.")] = False,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write an .onnx file instead (extra 'onnx').")] = False,
+    pte: Annotated[
+        bool, typer.Option("--pte", help="Write a .pte file for ExecuTorch instead (extra 'executorch').")
+    ] = False,
     quantize: Annotated[
         Quantize | None, typer.Option("--quantize", "-q", help="Smaller numbers (default: the device profile's).")
     ] = None,
@@ -65,12 +68,17 @@ def export(
 
     Example: mnas export demo --tflite --quantize int8 --output winner.tflite
     """
-    if tflite == onnx:
-        raise UsageError("say what to export: --tflite or --onnx")
+    if tflite + onnx + pte != 1:
+        raise UsageError("say what to export: --tflite, --onnx or --pte")
     if onnx:
         from mnascli.engine.onnx import export_onnx
 
-        _print_onnx(export_onnx(model, runs, data, output or Path("model.onnx")), as_json)
+        _print_checked(export_onnx(model, runs, data, output or Path("model.onnx")), as_json)
+        return
+    if pte:
+        from mnascli.engine.pte import export_pte
+
+        _print_checked(export_pte(model, runs, data, output or Path("model.pte")), as_json)
         return
     from mnascli.cli.progress import Working
     from mnascli.engine.exporting import Options, export_model
@@ -115,12 +123,13 @@ def _print(result: dict[str, Any]) -> None:
     print_table(columns, [[row[column] for column in columns] for row in result["operators"]], title)
 
 
-def _print_onnx(result: dict[str, Any], as_json: bool) -> None:
+def _print_checked(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
     print(f"{result['file']}: {result['size_mb']:.2f} MB")
     print(
-        f"onnxruntime on {result['parity_images']} validation images: largest difference to the trained network "
-        f"{result['max_abs_difference']:.2g}, differing predictions: {result['differing_predictions']}"
+        f"{result['runtime']} on {result['parity_images']} validation images: "
+        f"largest difference to the trained network {result['max_abs_difference']:.2g}, "
+        f"differing predictions: {result['differing_predictions']}"
     )

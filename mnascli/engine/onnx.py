@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,9 @@ import numpy as np
 import torch
 
 from mnascli.data.dataset import Floats
-from mnascli.engine.exporting import PARITY_IMAGES, spread, writable
-from mnascli.engine.model_data import fitting_data
-from mnascli.engine.models import find_model
+from mnascli.engine.torch_export import export_checked
 from mnascli.errors import MnasError
 from mnascli.nets.network import Network
-from mnascli.tflite.files import replacing
-from mnascli.training.checkpoint import load_checkpoint
-from mnascli.training.scoring import predict_logits
-
-LIMIT = 1e-3  # largest difference of logits, relative to the largest, that float rounding explains
 
 
 def export_onnx(text: str, runs: Path, data: str | None, file: Path) -> dict[str, Any]:
@@ -32,29 +24,9 @@ def export_onnx(text: str, runs: Path, data: str | None, file: Path) -> dict[str
     Raises MnasError without the extra 'onnx', where the file cannot be written, or where its answers differ.
     """
     onnxruntime = _import_onnxruntime()
-    model = find_model(text, runs)
-    network, about = load_checkpoint(model.weights())
-    dataset = fitting_data(model, data, network.architecture, about)
-    writable(file)
-    images, _ = spread(dataset.validation, PARITY_IMAGES)
-    expected = predict_logits(network, images, dataset)
-    with tempfile.TemporaryDirectory(prefix="mnas") as folder:
-        made = Path(folder) / "model.onnx"
-        _write(network, made)
-        logits = _run(onnxruntime, made, dataset.normalise(images).transpose(0, 3, 1, 2))
-        difference = float(np.abs(expected - logits).max())
-        if not difference <= LIMIT * max(1.0, float(np.abs(expected).max())):
-            raise MnasError(f"{file}: onnxruntime differs from the trained network by up to {difference:.2g}: not kept")
-        with replacing(file) as temporary:
-            temporary.write_bytes(made.read_bytes())
-    return {
-        "file": str(file),
-        "architecture": str(network.architecture),
-        "size_mb": file.stat().st_size / 1e6,
-        "max_abs_difference": difference,
-        "differing_predictions": int((expected.argmax(1) != logits.argmax(1)).sum()),
-        "parity_images": len(images),
-    }
+    return export_checked(
+        text, runs, data, file, _write, lambda path, images: _run(onnxruntime, path, images), "onnxruntime"
+    )
 
 
 def _import_onnxruntime() -> Any:

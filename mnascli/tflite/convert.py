@@ -36,7 +36,7 @@ def convert(network: nn.Module, architecture: Described, path: Path | str) -> Pa
     image = torch.zeros(1, architecture.size, architecture.size, architecture.channels)
     training = network.training
     try:
-        with replacing(path) as temporary, _quiet():
+        with replacing(path) as temporary, quiet():
             litert_torch = import_converter()
             wrapped = _ChannelsLast(network).eval()
             litert_torch.convert(wrapped, sample_kwargs={"image": image}).export(str(temporary))
@@ -74,7 +74,7 @@ def import_converter() -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Drop what is printed, at the level of file descriptors 1 and 2: part of the chatter comes from C++."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -58,6 +58,14 @@ def test_onnx_is_checked_with_onnxruntime(work: Path) -> None:
     assert (work / "net.onnx").stat().st_size > 0
 
 
+def test_pte_is_checked_with_executorch(work: Path) -> None:
+    pytest.importorskip("executorch.runtime")
+    result = answer("export", "net", "--pte", "-o", "net.pte", "--data", "pictures", cwd=work)
+    assert result["max_abs_difference"] < 1e-3  # type: ignore[operator]
+    assert result["differing_predictions"] == 0
+    assert (work / "net.pte").stat().st_size > 0
+
+
 def test_what_is_wrong_is_one_line(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_one_line(mnas("export", "net", cwd=work), 2, "say what to export")
     assert_one_line(mnas("export", "mnasnet-a1", "--tflite", cwd=work), 2, "has no trained weights")
@@ -65,3 +73,6 @@ def test_what_is_wrong_is_one_line(work: Path, monkeypatch: pytest.MonkeyPatch) 
     assert there.returncode == 1 and "cannot be written" in there.stderr and not (work / "no").exists()
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     assert_one_line(mnas("export", "net", "--onnx", cwd=work), 1, "pip install 'mnas[onnx]'")
+    monkeypatch.setitem(__import__("sys").modules, "executorch", None)
+    assert_one_line(mnas("export", "net", "--pte", cwd=work), 1, "pip install 'mnas[executorch]'")
+    assert_one_line(mnas("export", "net", "--pte", "--onnx", cwd=work), 2, "say what to export")
