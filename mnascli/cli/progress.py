@@ -99,9 +99,7 @@ class SearchProgress:
     """Shows a run's events as they are logged; knows nothing but the log and the configuration."""
 
     def __init__(self, config: Config, run: Run) -> None:
-        final = config.final
-        long_runs = final.finalists + final.seeds * (1 + len(final.compare)) - 1
-        self._plan = Plan(config.trials, long_runs, config.batch)
+        self._plan = Plan.of(config.model_dump())
         self._view: Overview = overview(EventReader(run.path / "events.jsonl").read())
         self._bar = _bar()
         self._task = self._bar.add_task("starting", total=None)

@@ -50,13 +50,21 @@ class SearcherConfig(Schema):
 class SupernetConfig(Schema):
     """One training for all candidates: what `evaluator: supernet` does."""
 
-    recipe: Recipe = Field(Recipe(), description="Training of the supernet.")
+    recipe: Recipe = Field(
+        Recipe(epochs=30, learning_rate=0.4, clip_gradient_norm=5.0), description="Training of the supernet."
+    )
     sampling: Literal["uniform", "reward"] = Field(
         "uniform",
         description="Whom a step trains: any candidate; or, after the warm-up, those of a policy that learns from the "
         "validation part and the latency model (TuNAS), and that the search goes on with.",
     )
-    warmup: float = Field(0.25, ge=0, lt=1, description="Share of the steps in which everything is still on by chance.")
+    warmup: float = Field(
+        0.9,
+        ge=0,
+        lt=1,
+        description="Share of the steps in which decisions of candidates are by chance still those of one that is the "
+        "largest of all; from all of them down to none. Without it hardly anything is learnt for epochs.",
+    )
     policy: dict[str, Any] = Field({}, description="Options of the policy, which are those of searcher reinforce.")
     latency: Literal["measured", "model"] = Field(
         "model", description="Measure every candidate, or predict and measure the best for real."

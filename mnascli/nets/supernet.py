@@ -14,6 +14,7 @@ differ from the network which the child becomes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -48,15 +49,11 @@ class Supernet(nn.Module):
             _forget_statistics(module)
             place(self, _home(layer), module)
 
-    def forward(self, x: Tensor, architecture: Architecture, every_operator: bool = False) -> Tensor:
-        """The logits (N, classes) of a child for (N, channels, size, size).
-
-        With `every_operator` each layer is the mean over all operators of the space, the child deciding all else.
-        """
-        children = _with_each_operator(self.options, architecture) if every_operator else [architecture]
-        for layers in zip(*map(lower, children), strict=True):
-            outputs = [self._run(layer, x) for layer in dict.fromkeys(layers)]
-            x = outputs[0] if len(outputs) == 1 else torch.stack(outputs).mean(0)
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """The logits (N, classes) of a child for (N, channels, size, size)."""
+        for layer in lower(architecture):
+            skeleton = _skeleton(layer, self.bn_epsilon).train(self.training)
+            x = functional_call(skeleton, self._share(layer, skeleton), (x,))
         return x
 
     def weights(self, architecture: Architecture) -> dict[str, Tensor]:
@@ -71,21 +68,18 @@ class Supernet(nn.Module):
             for name, tensor in self._share(layer, _skeleton(layer, architecture.bn_epsilon)).items()
         }
 
-    def widest(self, architecture: Architecture) -> Architecture:
-        """The architecture with the most filters of the space in every block."""
-        blocks = zip(architecture.blocks, self.options, strict=True)
-        wide = (replace(block, filters=max(one.filters for one in options)) for block, options in blocks)
-        return replace(architecture, blocks=tuple(wide))
+    def anchor(self) -> Architecture:
+        """The child that all others are most like: everything at its largest, of the operators those that share most.
+
+        Its skips are identities where the space has them.
+        """
+        return replace(_any(self.space), blocks=tuple(map(_most_shared, self.options)))
 
     def extract(self, architecture: Architecture) -> Network:
         """A child as a network of its own, with copies of its weights and batch norm statistics still to be taken."""
         network = build(architecture)
         network.load_state_dict({name: tensor.detach() for name, tensor in self.weights(architecture).items()}, False)
         return network
-
-    def _run(self, layer: Layer, x: Tensor) -> Tensor:
-        skeleton = _skeleton(layer, self.bn_epsilon).train(self.training)
-        return functional_call(skeleton, self._share(layer, skeleton), (x,))  # type: ignore[no-any-return]
 
     def _share(self, layer: Layer, skeleton: Residual) -> dict[str, Tensor]:
         shared = self.get_submodule(_home(layer))
@@ -168,11 +162,18 @@ def _widest(space: Space, options_of_blocks: Sequence[Sequence[Block]]) -> Itera
     yield classifier
 
 
-def _with_each_operator(options: Sequence[Sequence[Block]], architecture: Architecture) -> list[Architecture]:
-    """The architecture with one operator of the space after the other in all blocks at once."""
-    variants = []
-    for block, others in zip(architecture.blocks, options, strict=True):
-        operators = dict.fromkeys((other.operator, other.expansion) for other in others)
-        variants.append([replace(block, operator=operator, expansion=expansion) for operator, expansion in operators])
-    most = max(len(blocks) for blocks in variants)
-    return [replace(architecture, blocks=tuple(blocks[n % len(blocks)] for blocks in variants)) for n in range(most)]
+def _most_shared(options: Sequence[Block]) -> Block:
+    operators = {(block.operator, block.expansion) for block in options}
+    of_family = Counter(operator for operator, _ in operators)
+    operator, expansion = max(operators, key=lambda one: (of_family[one[0]], one[1]))
+    skips = [block.skip for block in options]
+    return replace(
+        options[0],
+        operator=operator,
+        expansion=expansion,
+        kernel=max(block.kernel for block in options),
+        filters=max(block.filters for block in options),
+        se_ratio=max(block.se_ratio for block in options),
+        repeats=max(block.repeats for block in options),
+        skip="identity" if "identity" in skips else skips[0],
+    )

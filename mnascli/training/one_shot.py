@@ -3,9 +3,12 @@
 Whom to train a `Guide` says: `Uniform` draws each child uniformly. A guide that learns (TuNAS, 2008.06120: architecture
 and weights in turn) is told, after each step, the accuracy of another child on a batch of the validation part.
 
-At first, while nothing is learnt, single paths would get too little training. For the first `warmup` of the steps all
-operators are on in every layer (their mean is taken), with a probability that falls from 1 to 0, and so are, with the
-same probability drawn on its own, all filters (TuNAS, section 4: operator and filter warm-up).
+At first each path's features mean something else to the layers after it, the gradients of different paths cancel,
+and single paths drawn uniformly learn next to nothing for epochs. So the training begins with one child, the anchor,
+and during the first `warmup` of the steps lets go of it: each decision is the sampled child's with a probability that
+rises from 0 to 1. A layer then learns to take another's place while most others stand still. (Once-for-all,
+1908.09791, shrinks from the largest child in steps; TuNAS, 2008.06120, has all operators and filters on instead, at
+several times the cost.)
 """
 
 from __future__ import annotations
@@ -111,10 +114,11 @@ def train_supernet(
     if folder is not None:
         state.restore(folder)
     saved_at = time.monotonic()
+    anchor = supernet.anchor()
 
-    def forward(images: Images, child: Architecture, every_operator: bool = False) -> Tensor:
+    def forward(images: Images, child: Architecture) -> Tensor:
         with torch.autocast(machine.type, PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"):
-            logits: Tensor = supernet(to_input(images), child, every_operator)
+            logits: Tensor = supernet(to_input(images), child)
         return logits.float()
 
     while state.step < steps:
@@ -126,15 +130,12 @@ def train_supernet(
             torch.manual_seed((seed << 32) + state.step)  # for dropout
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(state.step, batches.per_epoch)
-            rng = random.Random(f"warm-up {seed}/{state.step}")
-            all_on = 1 - state.step / (warmup * steps) if warmup else 0.0
-            child, every_operator = guide.sample(state.step), rng.random() < all_on
-            if rng.random() < all_on:
-                child = supernet.widest(child)
+            child = guide.sample(state.step)
+            if state.step < warmup * steps:
+                rng = random.Random(f"warm-up {seed}/{state.step}")
+                child = _mixed(supernet.space, anchor, child, state.step / (warmup * steps), rng)
             targets = torch.from_numpy(labels).to(machine)
-            loss = F.cross_entropy(
-                forward(images, child, every_operator), targets, label_smoothing=recipe.label_smoothing
-            )
+            loss = F.cross_entropy(forward(images, child), targets, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if recipe.clip_gradient_norm:
@@ -217,6 +218,12 @@ def load_supernet(path: Path, space: Space, data_hash: str) -> Supernet:
     supernet = Supernet(space)
     supernet.load_state_dict(read_tensors(path)[0])
     return supernet.eval()
+
+
+def _mixed(space: Space, anchor: Architecture, child: Architecture, free: float, rng: random.Random) -> Architecture:
+    """The anchor, with each decision by chance the child's; `free` is the probability."""
+    decisions = zip(space.encode(anchor), space.encode(child), strict=True)
+    return space.decode([own if rng.random() < free else fixed for fixed, own in decisions])
 
 
 class _State:

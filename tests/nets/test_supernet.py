@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mnascli.errors import UsageError
 from mnascli.nets import build
 from mnascli.nets.supernet import Supernet
-from mnascli.space import Architecture, Layer, Space, load_space, lower, make_space
+from mnascli.space import Architecture, Space, load_space, make_space
 
 SMALL = {"input": {"size": 12, "channels": 1}, "classes": 3, "stem": {"filters": 6}, "head": {"filters": 16}}
 
@@ -142,20 +142,16 @@ def test_gradients_reach_a_childs_share_alone() -> None:
     assert 0.5 * share < reached <= share
 
 
-def test_every_operator_at_once_is_their_mean() -> None:
-    space = space_of({"filters": 8, "layers": 1}, layers=[0])
-    supernet = supernet_of(space)
-
-    def layers(block: str) -> tuple[Layer, ...]:
-        return lower(Architecture.parse(f"stem_c6,{block}_r1_k3_s1_c8_noskip,head_c16,net_i12_ch1_o3"))
-
-    stem, _, *rest = layers("ds")
-    x = supernet._run(stem, pictures(space))
-    x = torch.stack([supernet._run(layers(block)[1], x) for block in ("cn", "ds", "ir_e3", "ir_e6")]).mean(0)
-    for layer in rest:
-        x = supernet._run(layer, x)
-    child = Architecture.parse("stem_c6,ir_r1_k3_s1_e6_c8_noskip,head_c16,net_i12_ch1_o3")
-    torch.testing.assert_close(supernet(pictures(space), child, every_operator=True), x)
+def test_the_anchor_is_the_largest_of_what_is_shared_most() -> None:
+    anchor = supernet_of(SPACES["the paper's choices"]).anchor()
+    assert all(block.operator == "mbconv" and block.expansion == 6 and block.kernel == 5 for block in anchor.blocks)
+    assert [(block.filters, block.repeats, block.skip) for block in anchor.blocks] == [
+        (10, 2, "identity"),
+        (10, 3, "identity"),
+        (15, 2, "identity"),
+    ]
+    for space in SPACES.values():  # it is a child
+        assert space.decode(space.encode(supernet_of(space).anchor())) == supernet_of(space).anchor()
 
 
 def test_an_architecture_of_another_space_is_refused() -> None:

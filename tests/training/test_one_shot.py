@@ -98,6 +98,23 @@ def test_the_guide_is_asked_after_the_warm_up_alone() -> None:
     assert all(0 <= accuracy <= 1 for _, accuracy in guide.told)
 
 
+def test_the_warm_up_lets_go_of_the_anchor(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained_on: list[Architecture] = []
+    forward = Supernet.forward
+
+    def record(self: Supernet, x: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+        trained_on.append(architecture)
+        return forward(self, x, architecture)
+
+    monkeypatch.setattr(Supernet, "forward", record)
+    supernet = trained(RECIPE.model_copy(update={"epochs": 4}), warmup=0.75)  # 24 steps
+    anchor, guide = SPACE.encode(supernet.anchor()), Uniform(SPACE, 0)
+    like = [sum(a == b for a, b in zip(anchor, SPACE.encode(child), strict=True)) for child in trained_on]
+    assert like[0] == len(anchor)
+    assert sum(like[:6]) > sum(like[12:18])
+    assert trained_on[18:] == [guide.sample(step) for step in range(18, 24)]
+
+
 class InterruptedTrainingError(Exception):
     pass
 
