@@ -65,6 +65,12 @@ class SupernetConfig(Schema):
         description="Share of the steps in which decisions of candidates are by chance still those of one that is the "
         "largest of all; from all of them down to none. Without it hardly anything is learnt for epochs.",
     )
+    threads: int = Field(
+        1,
+        ge=1,
+        description="Cores for its training. For small pictures one is best: with two on a busy machine of two cores a "
+        "step took some thirty times the processor time.",
+    )
     policy: dict[str, Any] = Field({}, description="Options of the policy, which are those of searcher reinforce.")
     latency: Literal["measured", "model"] = Field(
         "model", description="Measure every candidate, or predict and measure the best for real."

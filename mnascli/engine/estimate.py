@@ -12,7 +12,7 @@ from mnascli.engine.bench import open_benches
 from mnascli.engine.config import Config
 from mnascli.engine.executors import LocalProcesses
 from mnascli.engine.job import load_data, space_of
-from mnascli.engine.one_shot import new_supernet, supernet_threads
+from mnascli.engine.one_shot import new_supernet
 from mnascli.engine.targets import targets_by_device
 from mnascli.space import Architecture, Space, count
 from mnascli.training.loop import seconds_per_epoch
@@ -86,12 +86,12 @@ def _measurings(config: Config) -> float:
 
 def _shared_seconds(config: Config, space: Space, dataset: Dataset, typical: Architecture) -> tuple[float, float]:
     """How long the supernet's training and the judging of one candidate would take."""
-    settings, threads = config.supernet, supernet_threads(config)
+    settings = config.supernet
     if settings.weights is not None:
         supernet, training_s = load_supernet(settings.weights, space, dataset.hash), 0.0
     else:
         supernet = new_supernet(space, config.seed)
-        epoch_s = supernet_seconds_per_epoch(supernet, dataset, settings.recipe, config.seed, threads)
+        epoch_s = supernet_seconds_per_epoch(supernet, dataset, settings.recipe, config.seed, settings.threads)
         training_s = settings.recipe.epochs * epoch_s
     began = time.monotonic()
     evaluate(calibrated(supernet, typical, dataset), dataset.validation, dataset)

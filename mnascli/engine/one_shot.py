@@ -22,7 +22,7 @@ from mnascli.engine.bench import Bench
 from mnascli.engine.candidate import DataRequest, judge_child
 from mnascli.engine.config import Config
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.executors import LocalProcesses, usable_cores
+from mnascli.engine.executors import LocalProcesses
 from mnascli.engine.loop import Evaluate, Job, Outcome
 from mnascli.errors import MnasError
 from mnascli.nets.supernet import Supernet
@@ -165,13 +165,8 @@ def new_supernet(space: Space, seed: int) -> Supernet:
         return Supernet(space)
 
 
-def supernet_threads(config: Config) -> int:
-    """Its training has the machine to itself: all cores, unless the configuration shares them out."""
-    return config.threads if config.workers is not None else len(usable_cores())
-
-
 def _train(run: Run, config: Config, space: Space, dataset: Dataset, guide: Guide, file: Path) -> None:
-    """Train a supernet on all cores of this process, resumably."""
+    """Train a supernet, resumably."""
     began = time.monotonic()
 
     def on_epoch(epoch: int, loss: float) -> None:
@@ -187,7 +182,7 @@ def _train(run: Run, config: Config, space: Space, dataset: Dataset, guide: Guid
         guide,
         warmup=settings.warmup,
         seed=config.seed,
-        threads=supernet_threads(config),
+        threads=settings.threads,
         folder=folder,
         on_epoch=on_epoch,
     )
