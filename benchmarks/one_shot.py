@@ -1,12 +1,15 @@
 """Shared weights against training each candidate: what they cost, what they find, and whether they rank alike.
 
-    python benchmarks/one_shot.py search      searches both ways, with the same searcher, target and final training
-    python benchmarks/one_shot.py alone       architectures of benchmarks/table.py, each trained in full
-    python benchmarks/one_shot.py rank        supernets, and their children's accuracies of those architectures
+    python benchmarks/one_shot.py rank        supernets, and their children's accuracies of the table's architectures
+    python benchmarks/one_shot.py alone       architectures of the table, each trained for longer
+    python benchmarks/one_shot.py finalists   the same for the best of each way of judging at each target
     python benchmarks/one_shot.py show        the tables, of what there is
 
-Each part goes on where it was stopped; results lie in benchmarks/one_shot/. All on the quick template: its space, its
-final recipe, its searcher. `search` makes real runs (`mnas runs show`); both ways get the target of seed 0's first run.
+Each part goes on where it was stopped; results lie in benchmarks/one_shot/. All on the quick template's space and data.
+
+Both ways judge the same candidates, architectures of benchmarks/table.py with their latencies measured there: training
+each for an epoch (the table's seed 0), or with the weights of a supernet. The best few within a target are trained for
+longer, the best of them on the selection part wins, and its test accuracy counts.
 """
 
 from __future__ import annotations
@@ -15,17 +18,14 @@ import argparse
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
-from table import ACCURACY, append, architectures, quick_space, rows
+from table import ACCURACY, LATENCY, append, architectures, quick_space, rows
 
 from mnascli import nets
-from mnascli.engine import pipeline
-from mnascli.engine.config import Config, load, resolve
-from mnascli.engine.job import begin, load_data, resume
+from mnascli.engine.config import resolve
+from mnascli.engine.job import load_data
 from mnascli.nets.supernet import Supernet
-from mnascli.runs import read_state
 from mnascli.search.ranking import kendall_tau
 from mnascli.space import Architecture
 from mnascli.training.loop import train
@@ -33,149 +33,181 @@ from mnascli.training.one_shot import Uniform, calibrated, train_supernet
 from mnascli.training.scoring import evaluate
 
 FOLDER = Path(__file__).with_name("one_shot")
-ALONE, SHARED = FOLDER / "alone.csv", FOLDER / "shared.csv"
+ALONE, SHARED, EPOCHS = FOLDER / "alone.csv", FOLDER / "shared.csv", FOLDER / "epochs.csv"
 RANKED = 30
 PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy: what it is to be told apart by
-RECIPE = {
-    "epochs": 60,
-    "batch_size": 64,
-    "optimizer": "sgd",
-    "learning_rate": 0.8,
-    "warmup_epochs": 1.0,
-    "clip_gradient_norm": 5.0,
-    "channels_last": False,
-}
-WAYS: dict[str, dict[str, Any]] = {
-    "training": {"evaluator": "training"},
-    "supernet": {"evaluator": "supernet", "supernet": {"recipe": RECIPE, "warmup": 0.0, "latency": "measured"}},
-}
+LONG = {"epochs": 3, "batch_size": 64}  # of a stand-alone training; all else as in the template's final one
+QUANTILES = (0.25, 0.5, 0.75)  # of the candidates' latencies: the targets
+FINALISTS = 2  # of each way and target
+CONFIG = resolve("quick", None, {"evaluator": "supernet"})
+SPACE = quick_space()
 
 
-def configuration(way: str, **changes: Any) -> Config:
-    final = {"finalists": 3, "seeds": 3, "compare": [], "export": False}
-    return resolve("quick", None, {**WAYS[way], "final": final, **changes})
-
-
-def search(seeds: int, trials: int, epochs: int) -> None:
-    """One run for each way and seed; the trials are the same number, so that only their accuracies differ."""
-    target_ms = None
+def train_alone(wanted: list[str], seeds: int) -> None:
+    """Train in full what is missing of the wanted architectures, one seed after the other."""
+    dataset = load_data(CONFIG)
+    recipe = CONFIG.final.recipe.model_copy(update=LONG)
     for seed in range(seeds):
-        for way in WAYS:
-            path = FOLDER / "runs" / f"{way}-seed{seed}"
-            recipe = {"recipe": {**RECIPE, "epochs": epochs}} if way == "supernet" else {}
-            config = configuration(way, seed=seed, trials=trials, target_ms=target_ms, supernet=recipe)
-            job = resume(path) if path.exists() else begin(config, path)
-            try:
-                pipeline.run_all(job)
-                target_ms = job.run.state.targets_ms
-            finally:
-                job.close()
-
-
-def train_alone(seeds: int, count: int) -> None:
-    config = configuration("training")
-    dataset = load_data(config)
-    for seed in range(seeds):
-        for digits in architectures(quick_space(), count):
+        for digits in wanted:
             if not any(row["architecture"] == digits and int(row["seed"]) == seed for row in rows(ALONE)):
                 began = time.process_time()
                 network = nets.build(decode(digits), seed)
-                train(network, dataset, config.final.recipe, seed=seed, threads=1)
+                train(network, dataset, recipe, seed=seed, threads=1)
                 parts = {part: f"{evaluate(network, getattr(dataset, part), dataset).top1:.5f}" for part in PARTS}
                 append(ALONE, architecture=digits, seed=seed, **parts, cpu_s=f"{time.process_time() - began:.1f}")
 
 
 def rank(seeds: int, count: int, epochs: int) -> None:
     """Train a supernet for each seed, resumably, and read off the accuracy of each architecture."""
-    config = configuration("supernet", supernet={"recipe": {**RECIPE, "epochs": epochs}})
-    dataset = load_data(config)
-    space, settings = quick_space(), config.supernet
+    dataset, settings = load_data(CONFIG), CONFIG.supernet
     for seed in range(seeds):
-        done = {row["architecture"] for row in rows(SHARED) if (int(row["seed"]), int(row["epochs"])) == (seed, epochs)}
-        missing = [digits for digits in architectures(space, count) if digits not in done]
+        done = {row["architecture"] for row in rows(SHARED) if key_of(row) == (epochs, seed)}
+        missing = [digits for digits in architectures(SPACE, count) if digits not in done]
         if not missing:
             continue
         torch.manual_seed(seed)
-        supernet = Supernet(space)
-        folder = FOLDER / "supernets" / f"{epochs}-epochs-seed{seed}"
+        supernet, spent_s = Supernet(SPACE), [time.process_time()]
+
+        def on_epoch(epoch: int, loss: float) -> None:
+            spent_s.append(time.process_time())  # noqa: B023
+            cpu_s = spent_s[-1] - spent_s[-2]  # noqa: B023
+            append(EPOCHS, seed=seed, epochs=epochs, epoch=epoch, loss=f"{loss:.4f}", cpu_s=f"{cpu_s:.1f}")  # noqa: B023
+
         train_supernet(
             supernet,
             dataset,
-            settings.recipe,
-            Uniform(space, seed),
+            settings.recipe.model_copy(update={"epochs": epochs}),
+            Uniform(SPACE, seed),
             warmup=settings.warmup,
             seed=seed,
             threads=1,
-            folder=folder,
-            on_epoch=lambda epoch, loss: print(f"epoch {epoch}: loss {loss:.3f}", flush=True),
+            folder=FOLDER / "supernets" / f"{epochs}-epochs-seed{seed}",
+            on_epoch=on_epoch,
         )
         for digits in missing:
+            began = time.process_time()
             accuracy = evaluate(calibrated(supernet, decode(digits), dataset), dataset.validation, dataset).top1
-            append(SHARED, architecture=digits, seed=seed, epochs=epochs, validation=f"{accuracy:.5f}")
+            append(SHARED, architecture=digits, seed=seed, epochs=epochs, validation=f"{accuracy:.5f}",
+                   cpu_s=f"{time.process_time() - began:.2f}")  # fmt: skip
+
+
+def ways() -> dict[str, dict[str, float]]:
+    """Validation accuracies by architecture, for each way of judging."""
+    found: dict[str, dict[str, float]] = {}
+    for row in rows(ACCURACY):
+        if row["seed"] == "0":
+            found.setdefault("training each for an epoch", {})[row["architecture"]] = float(row["validation"])
+    for epochs, seed in sorted({key_of(row) for row in rows(SHARED)}):
+        found[f"supernet, {epochs} epochs, seed {seed}"] = {
+            row["architecture"]: float(row["validation"]) for row in rows(SHARED) if key_of(row) == (epochs, seed)
+        }
+    return found
+
+
+def finalists() -> dict[float, dict[str, list[str]]]:
+    """By target in ms and way of judging: the best few among the candidates that all ways have judged."""
+    judged = ways()
+    latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
+    common = [digits for digits in latencies if all(digits in accuracies for accuracies in judged.values())]
+    ordered = sorted(latencies[digits] for digits in common)
+    best: dict[float, dict[str, list[str]]] = {}
+    for quantile in QUANTILES:
+        target_ms = ordered[int(quantile * (len(ordered) - 1))]
+        within = [digits for digits in common if latencies[digits] <= target_ms]
+        best[target_ms] = {
+            way: sorted(within, key=accuracies.__getitem__, reverse=True)[:FINALISTS]
+            for way, accuracies in judged.items()
+        }
+    return best
 
 
 def show() -> None:
-    show_searches()
+    table: dict[str, list[float]] = {}
+    for row in rows(ACCURACY):
+        table.setdefault(row["architecture"], []).append((float(row["validation"]) + float(row["test"])) / 2)
     alone: dict[str, list[float]] = {}
     for row in rows(ALONE):
-        alone.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in PARTS))
-    full = {digits: statistics.mean(accuracies) for digits, accuracies in alone.items()}
-    seeds = min((len(accuracies) for accuracies in alone.values()), default=0)
-    print(f"\nKendall's tau with the accuracy after full training ({len(full)} architectures, {seeds} seeds or more)\n")
-    print("| judged by | architectures | tau | p |\n|---|---|---|---|")
-    short = {row["architecture"]: float(row["validation"]) for row in rows(ACCURACY) if row["seed"] == "0"}
-    print_tau("training each for one epoch", short, full)
-    for key in sorted({(int(row["epochs"]), int(row["seed"])) for row in rows(SHARED)}):
-        shared = {r["architecture"]: float(r["validation"]) for r in rows(SHARED)
-                  if (int(r["epochs"]), int(r["seed"])) == key}  # fmt: skip
-        print_tau(f"a supernet of {key[0]} epochs, seed {key[1]}", shared, full)
+        if row["architecture"] in architectures(SPACE, RANKED):
+            alone.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in PARTS))
+    print(
+        f"Kendall's tau with the accuracy of stand-alone trainings, of {LONG['epochs']} epochs and of the table's one\n"
+    )
+    print(f"| judged by | tau, {LONG['epochs']} epochs | tau, one epoch | images trained on | processor, s |")
+    print("|---|---|---|---|---|")
+    images = len(load_data(CONFIG).train.labels)
+    for way, accuracies in ways().items():
+        against_table = "-" if way.startswith("training") else tau_text(accuracies, table)
+        print(f"| {way} | {tau_text(accuracies, alone)} | {against_table} | {cost_text(way, images)} |")
+    seeds = [len(accuracies) for accuracies in alone.values()]
+    if seeds:
+        print(f"\n{LONG['epochs']} epochs: {len(seeds)} architectures, {min(seeds)} to {max(seeds)} seeds")
+    show_finalists()
 
 
-def print_tau(name: str, judged: dict[str, float], full: dict[str, float]) -> None:
-    both = [digits for digits in full if digits in judged]
-    tau, p_value = kendall_tau([judged[digits] for digits in both], [full[digits] for digits in both])
-    print(f"| {name} | {len(both)} | {tau:.2f} | {p_value:.3f} |")
+def tau_text(judged: dict[str, float], trained: dict[str, list[float]]) -> str:
+    both = [digits for digits in trained if digits in judged]
+    if len(both) < 3:
+        return "-"
+    tau, p_value = kendall_tau([judged[one] for one in both], [statistics.mean(trained[one]) for one in both])
+    return f"{tau:.2f} (p {p_value:.3f}, {len(both)})"
 
 
-def show_searches() -> None:
-    print("| way | seed | samples trained on | search, minutes | winner, ms | winner, test accuracy |")
-    print("|---|---|---|---|---|---|")
-    for path in sorted((FOLDER / "runs").glob("*-seed*")):
-        state, config = read_state(path), load(path / "config.yaml")
-        if not state.is_finished:
-            continue
-        images = len(load_data(config).train.labels)
-        each = len(state.trials) * config.proxy.epochs
-        epochs = config.supernet.recipe.epochs if config.evaluator == "supernet" else each
-        (winner,) = state.compared.values()
-        tests = [run["test"] for (name, _), run in state.long_runs.items() if name == winner["model"]]
-        milliseconds = next(iter(winner["latency_ms"].values()))
-        minutes = (max(trial.ended or 0.0 for trial in state.trials.values()) - (state.began or 0.0)) / 60
-        accuracy = f"{statistics.mean(tests):.4f} ({len(tests)} seeds)"
-        print(f"| {config.evaluator} | {config.seed} | {epochs * images:,} | {minutes:.1f} | {milliseconds:.3f} "
-              f"| {accuracy} |")  # fmt: skip
+def cost_text(way: str, images: int) -> str:
+    """Images and processor seconds of judging as many candidates as the supernets judged."""
+    candidates = {row["architecture"] for row in rows(SHARED)}
+    if way.startswith("training"):
+        each = [
+            float(row["seconds"]) for row in rows(ACCURACY) if row["seed"] == "0" and row["architecture"] in candidates
+        ]
+        return f"{len(each) * images:,} | {sum(each):.0f} (wall)"
+    key = next(key_of(row) for row in rows(SHARED) if way == f"supernet, {row['epochs']} epochs, seed {row['seed']}")
+    training_s = sum(float(row["cpu_s"]) for row in rows(EPOCHS) if key_of(row) == key)
+    judging_s = sum(float(row["cpu_s"]) for row in rows(SHARED) if key_of(row) == key)
+    return f"{key[0] * images:,} | {training_s:.0f} + {judging_s:.0f} for {len(candidates)} candidates"
+
+
+def show_finalists() -> None:
+    latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
+    trained: dict[str, list[dict[str, str]]] = {}
+    for row in rows(ALONE):
+        trained.setdefault(row["architecture"], []).append(row)
+    print("\n| target, ms | way | winner, ms | test accuracy | seeds |\n|---|---|---|---|---|")
+    for target_ms, by_way in finalists().items():
+        for way, some in by_way.items():
+            if not all(digits in trained for digits in some):
+                continue
+            selection = {one: statistics.mean(float(row["selection"]) for row in trained[one]) for one in some}
+            winner = max(some, key=selection.__getitem__)
+            tests = [float(row["test"]) for row in trained[winner]]
+            print(
+                f"| {target_ms:.3f} | {way} | {latencies[winner]:.3f} | {statistics.mean(tests):.4f} | {len(tests)} |"
+            )
+
+
+def key_of(row: dict[str, str]) -> tuple[int, int]:
+    return int(row["epochs"]), int(row["seed"])
 
 
 def decode(digits: str) -> Architecture:
-    return quick_space().decode([int(digit) for digit in digits])
+    return SPACE.decode([int(digit) for digit in digits])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("search", "alone", "rank", "show"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=200, help="of each search")
-    parser.add_argument("--epochs", type=int, default=RECIPE["epochs"], help="of the supernet")
-    parser.add_argument("--architectures", type=int, default=RANKED, help="to be ranked")
+    parser.add_argument("part", choices=("rank", "alone", "finalists", "show"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=CONFIG.supernet.recipe.epochs, help="of the supernet")
+    parser.add_argument("--architectures", type=int, default=RANKED, help="to be judged or trained")
     arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     match arguments.part:
-        case "search":
-            search(arguments.seeds, arguments.trials, arguments.epochs)
-        case "alone":
-            train_alone(arguments.seeds, arguments.architectures)
         case "rank":
             rank(arguments.seeds, arguments.architectures, arguments.epochs)
+        case "alone":
+            train_alone(architectures(SPACE, arguments.architectures), arguments.seeds)
+        case "finalists":
+            chosen = [digits for by_way in finalists().values() for some in by_way.values() for digits in some]
+            train_alone(list(dict.fromkeys(chosen)), arguments.seeds)
         case "show":
             show()
 
