@@ -82,7 +82,7 @@ def _warn(job: Job, message: str | None) -> None:
 def _search(job: Job) -> None:
     config, run, objective = job.config, job.run, _objective(job)
     if config.evaluator == "supernet":
-        if run.state.phase == "target":
+        if run.state.phase == "target" and config.supernet.weights is None:
             run.append("phase", phase="supernet")
         shared = one_shot.prepare(run, config, job.space, job.dataset, job.benches, objective)
         searcher = shared.searcher
