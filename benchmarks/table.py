@@ -38,8 +38,8 @@ SEEDS = 3
 MEASURED_AT_ONCE = 20
 
 
-def quick_space() -> Space:
-    return load_space("quick").on(size=28, channels=1, classes=10)
+def quick_space(size: int = 28) -> Space:
+    return load_space("quick").on(size=size, channels=1, classes=10)
 
 
 def architectures(space: Space, count: int = ARCHITECTURES) -> list[str]:

@@ -26,9 +26,7 @@ class PlotPanel(Panel):
         self._y: Array = np.empty(0)
 
     def compose(self) -> ComposeResult:
-        plot = Plot()
-        plot.display = False  # until there is something in it
-        yield plot
+        yield Plot()
         yield Static()
 
     def cost_s(self) -> float:
