@@ -6,7 +6,8 @@ becomes of a batch:
 - its device goes away: the batch goes to a twin, or waits. A batch that was lost is given in smaller parts, so that a
   loose contact cannot keep it from ever ending.
 - a model is 'unstable': it is measured again, by a twin if there is one; after three times it is told as it is.
-- nothing in three batches in a row is stable: the device is set aside, and what it said of them is not believed.
+- nothing in three batches in a row is stable: the device is set aside, and what it said of them is not believed. A
+  shared machine stays: other work disturbs it for a while, and its models are told as unstable.
 - the device fails (its program does not start or ignores flags, the reference does not run): once may be an accident,
   twice in a row it is set aside.
 
@@ -98,7 +99,9 @@ class Member:
         elif latencies:
             self.unstable += 1
             self.doubted |= {latency.model_sha256 for latency in latencies}
-            # One model alone may be at fault itself.
+            # One model alone may be at fault itself; on a shared machine it is other work, which passes.
+            if discipline.shared:
+                return
             if self.unstable >= UNSTABLE_TIMES and len(self.doubted) > 1:
                 self.set_aside = (
                     f"unstable {self.unstable} times over, the last time: {latencies[-1].problem}: "

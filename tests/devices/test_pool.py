@@ -213,6 +213,14 @@ def test_the_last_one_to_lie_ends_it(models: list[Path], reference: Path) -> Non
         Seen(pool, models, reference)
 
 
+def test_a_shared_machine_stays_however_busy_it_is(models: list[Path], reference: Path) -> None:
+    device = ScriptedDevice(lambda time_s, session: 1.07 ** (session % 40))
+    shared = PROFILE.model_copy(update={"measuring": PHONE.model_copy(update={"shared": True})})
+    seen = Seen(pool_of(device, profile=shared), models, reference)
+    assert seen.news == []
+    assert all(isinstance(one, Latency) and one.verdict == "unstable" for one in seen.results.values())
+
+
 def test_a_model_that_is_never_stable_is_told_so_and_the_device_stays(models: list[Path], reference: Path) -> None:
     device = ScriptedDevice()
     odd = iter([1.0, 1.2, 1.5, 1.9] * 100)
