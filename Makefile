@@ -1,16 +1,18 @@
-# make demo: the main job on this machine. make test, make check: what CI runs.
+# make install: .venv alone. make demo: the main job on this machine. make test, make check: what CI runs.
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: reference screenshots demo test check wheel clean
+.PHONY: install reference screenshots demo test check wheel clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
+
+install: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/mnas search --template quick

@@ -39,7 +39,9 @@ def benchmark(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure models in one go on a device, so that a slow minute falls on all of them.
+    """Measure the latency of models side by side on a device.
+
+    They take turns, so that a slow minute falls on all of them.
 
     A verdict of 'unstable' means that the sessions of a model did not agree: keep other work off the device.
 

@@ -11,7 +11,10 @@ from mnascli.cli.models import ClassesOption, SizeOption, WidthOption
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say, say_news
 from mnascli.errors import MnasError
 
-app = typer.Typer(no_args_is_help=True, help="Devices to measure on: this machine, phones, boards.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Devices to measure on: this machine, phones, boards.\n\nExample: mnas devices list",
+)
 
 DeviceArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", help="Name or serial, as in `mnas devices list`; its beginning if clear.")

@@ -12,7 +12,9 @@ SIGNS = {"ok": "ok     ", "absent": "absent ", "missing": "MISSING"}
 
 
 def doctor(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
-    """Look at Python, torch, litert, adb, devices, disk, cores and GPU, and say how to mend what is missing.
+    """Say whether all is there, and how to mend what is missing.
+
+    It looks at Python, torch, litert, adb, devices, disk, cores and GPU.
 
     'absent' is what only some users need; with anything 'MISSING' the exit code is 1.
 

@@ -37,7 +37,9 @@ def evaluate(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Accuracy on the test part, with its interval, class by class; calibration; images a second.
+    """Tell how good a model or a file is on the test part.
+
+    Accuracy with its interval, class by class; calibration; images a second.
 
     A .tflite runs on this machine, whatever device it is for: an int8 kernel may round otherwise there.
 

@@ -62,7 +62,9 @@ def export(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert trained weights, check the file against the network on real images, and measure it.
+    """Convert trained weights to a file for the device, and check it.
+
+    It is compared with the network on real images, and measured.
 
     A model card stands beside the file.
 

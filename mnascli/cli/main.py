@@ -33,7 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: what draws boxes takes longer to import than all the rest
-    help="Find the convolutional network that fits your device and your pictures.",
+    help="Find the convolutional network that fits your device and your pictures.\n\n"
+    "Example: mnas search --template quick --name demo",
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 no device, 4 target missed, 130 interrupted.",
 )
 app.command("search")(search.search)

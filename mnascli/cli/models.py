@@ -10,7 +10,10 @@ import typer
 from mnascli.cli.completion import complete_model
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table
 
-app = typer.Typer(no_args_is_help=True, help="Published networks and any architecture string.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Published networks and any architecture string.\n\nExample: mnas models show mnasnet-a1",
+)
 
 ModelArgument = Annotated[
     str,

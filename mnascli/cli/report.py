@@ -26,7 +26,7 @@ def report(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what came out of a run into one file that opens without a network.
+    """Write what came out of a run into one file that opens offline.
 
     What was found and against what, the accuracy-latency plane to point at and click, rewards, latencies with their
     distributions and drift, whether the short training ranks, failures, and how to reproduce the run.

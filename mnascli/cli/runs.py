@@ -13,7 +13,10 @@ from mnascli.errors import TargetMissedError
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run's name or folder.")]
 
-app = typer.Typer(no_args_is_help=True, help="Searches that were run, and their trials.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Searches that were run, and their trials.\n\nExample: mnas runs show demo",
+)
 
 
 @app.command("list")

@@ -9,7 +9,10 @@ import typer
 from mnascli.cli.completion import complete_template
 from mnascli.cli.output import JsonOption, print_json, print_table
 
-app = typer.Typer(no_args_is_help=True, help="Search configurations that come with mnas.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Search configurations that come with mnas.\n\nExample: mnas templates show quick > mine.yaml",
+)
 
 
 @app.command("list")

@@ -74,9 +74,10 @@ def train(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a run's winner, one of its trials, a zoo model or an architecture string.
+    """Train a winner, a trial, a zoo model or an architecture string.
 
     Example: mnas train demo:17 --epochs 40 --output my-net
+
     Several GPUs: torchrun --nproc-per-node 8 -m mnascli train ...
     """
     from mnascli.cli.progress import Working
