@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from rich.segment import Segment
+from rich.style import Style
 from textual.app import App
 from textual.binding import Binding
+from textual.color import Color
+from textual.filter import LineFilter, Monochrome
 
 from mnascli.tui.chooser import RunChooser
 from mnascli.tui.help_screen import HelpScreen
@@ -13,6 +18,17 @@ from mnascli.tui.run_screen import RunScreen
 from mnascli.tui.source import RunSource
 
 DARK, LIGHT = "textual-dark", "textual-light"
+
+
+class Greys(Monochrome):
+    """What NO_COLOR asks for. Textual's own filter ends the program at a segment without a style, as a plot has one
+    before it is laid out."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return super().apply([Segment(text, style or Style.null()) for text, style, _ in segments], background)
+
+
+GREYS = Greys()  # one, for strips keep what they became by it
 
 
 class MonitorApp(App[None]):
@@ -37,6 +53,9 @@ class MonitorApp(App[None]):
             self.choose_run()
         else:
             self.push_screen(RunScreen(RunSource(self._run_path)))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [GREYS if isinstance(one, Monochrome) else one for one in super().get_line_filters()]
 
     def choose_run(self) -> None:
         """Offer the runs, and show the one that is chosen in place of the one before."""

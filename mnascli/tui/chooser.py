@@ -55,7 +55,7 @@ class RunChooser(Screen[Path]):
         box.clear_options()
         box.add_options([Option(line(path), id=str(index)) for index, path in enumerate(self._runs)])
         found = (
-            f"{len(self._runs)} runs in {self._root}"
+            f"{len(self._runs)} {'run' if len(self._runs) == 1 else 'runs'} in {self._root}"
             if self._runs
             else (f"no run in {self._root} yet: `mnas search` makes one; r looks again")
         )

@@ -16,8 +16,10 @@ from mnascli.tui import words
 BAR = 8
 
 
-def draw(text: str) -> Text:
+def draw(text: str, narrow: bool = False) -> Text:
     """The drawing of an architecture string, with each part's share of the multiply-adds.
+
+    `narrow` gives a part two lines.
 
     Its share of the latency would be better; no backend measures it, and a run holds none.
     """
@@ -41,7 +43,8 @@ def draw(text: str) -> Text:
         share = costs.get(part, 0) / total
         cost = f"{words.bar(share, BAR)} {share:4.0%}" if by_part[part] else ""
         out = (f"{shape(by_part[part]):<10} ", "dim")
-        lines.append(Text.assemble("  │  ", (f"{part:<8}", "bold"), f" {what:<36} ", out, cost))
+        between = "\n  │      " if narrow and cost else " " * max(1, 37 - len(what))
+        lines.append(Text.assemble("  │  ", (f"{part:<8}", "bold"), f" {what}{between}", out, cost))
     lines.append(Text(f"bars: share of {total:,} multiply-adds (of latency: not measured)", style="dim"))
     return Text("\n").join(lines)
 

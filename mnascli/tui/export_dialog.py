@@ -25,7 +25,8 @@ class ExportDialog(ModalScreen[None]):
         background: $surface; padding: 0 1; }
     ExportDialog Horizontal { height: auto; }
     ExportDialog Button { margin-right: 1; min-width: 10; }
-    ExportDialog VerticalScroll { height: auto; max-height: 12; }
+    ExportDialog VerticalScroll { height: auto; max-height: 17; }
+    ExportDialog.-short VerticalScroll { max-height: 6; }
     ExportDialog Static { height: auto; }
     """
     BINDINGS = [
@@ -45,13 +46,13 @@ class ExportDialog(ModalScreen[None]):
             text.append("The trial was trained for a short while only: it is trained in full first.\n", style="italic")
         text.append("\n".join(shlex.join(command) for command in self._commands))
         with Vertical():
-            yield Static(text)
+            with VerticalScroll():
+                yield Static(text)
+                yield Static(id="said", markup=False)
             with Horizontal():
                 yield Button("Run (r)", id="run", variant="primary", compact=True)
                 yield Button("Copy (c)", id="copy", compact=True)
                 yield Button("Close (esc)", id="close", compact=True)
-            with VerticalScroll():
-                yield Static(id="said", markup=False)
 
     @on(Button.Pressed)
     def _press(self, event: Button.Pressed) -> None:

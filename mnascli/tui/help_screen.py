@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -51,7 +52,7 @@ KEYS = {
     "Signs": {
         "· ▶ ✓ ∅ ✗": "asked for, running, done, hopeless (too slow to be trained), failed",
         "~": "an unstable latency",
-        "∙ ◆ │ A B": "a trial, the Pareto front, the target, reference models",
+        "• ◆ │ A B": "a trial, the Pareto front, the target, reference models",
     },
 }
 
@@ -62,14 +63,17 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen VerticalScroll { width: 96%; max-width: 84; height: 90%; border: thick $primary; background: $surface;
         padding: 0 1; }
     HelpScreen Static { height: auto; }
+    HelpScreen .keys { padding-left: 2; }
     """
     BINDINGS = [Binding("escape,q,question_mark,f1", "dismiss", "Close")]
 
     def compose(self) -> ComposeResult:
-        text = Text()
-        for title, keys in KEYS.items():
-            text.append(f"{title}\n", style="bold underline")
-            for key, meaning in keys.items():
-                text.append(f"  {key:<18} ", style="bold").append(f"{meaning}\n")
         with VerticalScroll():
-            yield Static(text)
+            for title, keys in KEYS.items():
+                yield Static(Text(title, style="bold underline"))
+                table = Table.grid(padding=(0, 2))
+                table.add_column(width=18 if self.app.size.width >= 60 else 10, style="bold")
+                table.add_column()
+                for key, meaning in keys.items():
+                    table.add_row(key, meaning)
+                yield Static(table, classes="keys")

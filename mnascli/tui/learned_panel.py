@@ -14,7 +14,8 @@ from mnascli.tui import words
 from mnascli.tui.panel import Panel
 from mnascli.tui.source import RunSource
 
-BAR = 6  # cells of a probability's bar
+BAR, SHORT_BAR = 6, 4  # cells of a probability's bar, where there is room and where not
+ROOMY = 90  # cells
 
 
 class LearnedPanel(Panel):
@@ -32,6 +33,7 @@ def describe(view: Overview, width: int) -> Text:
         return Text("nothing is known: this searcher draws evenly, or has not learned yet")
     step, openness = view.entropies[-1]
     history = words.sparkline([value for _, value in view.entropies], max(5, width - 50))
+    length = BAR if width >= ROOMY else SHORT_BAR
     lines = [Text(f"entropy {openness:.3f} at step {step} (1: all alike, 0: all settled)  {history}", style="bold")]
     by_block: dict[str, list[tuple[str, dict[str, float]]]] = defaultdict(list)
     for tag, choices in view.probabilities.items():
@@ -43,7 +45,10 @@ def describe(view: Overview, width: int) -> Text:
             line = Text(f"  {decision:<9}")
             likeliest = max(choices, key=lambda choice: choices[choice])
             for choice, p in choices.items():
-                cell = f" {choice} {words.bar(p, BAR)} {p:3.0%} "
+                cell = f" {choice} {words.bar(p, length)} {p:3.0%} "
+                if line.cell_len + len(cell) > width:
+                    lines.append(line)
+                    line = Text(" " * 11)
                 line.append(cell, style="bold" if choice == likeliest and len(choices) > 1 else "dim")
             lines.append(line)
     return Text("\n").join(lines)

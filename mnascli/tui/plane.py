@@ -49,12 +49,14 @@ class Plane(PlotPanel):
         plot.clear()
         plot.cloud(self._x, self._y, "grey62")
         front = view.fronts.get(device, [])
-        legend = Text.assemble(("∙", "grey62"), " trial  ", ("◆", "bold green"), " front  ")
+        narrow = self.size.width <= 60
+        gap = " " if narrow else "  "
+        legend = Text.assemble(("•", "grey62"), f" trial{gap}", ("◆", "bold green"), f" front{gap}")
         plot.marks([one.latency_ms for one in front], [one.accuracy for one in front], "◆", "bold green")
         target_ms = view.state.targets_ms.get(device)
         if target_ms is not None:
             plot.add_v_line(target_ms, line_style="red")
-            legend.append("│", "red").append(f" target {words.milliseconds(target_ms)}  ")
+            legend.append("│", "red").append(f"{'' if narrow else ' target'} {words.milliseconds(target_ms)}{gap}")
         models = references(view.state, device)
         lowest = float(self._y.min()) if len(self._y) else 0.0
         heights = [lowest if one.accuracy is None else one.accuracy for one in models]
@@ -64,10 +66,10 @@ class Plane(PlotPanel):
         for letter, one, y in zip(ascii_uppercase, models, heights, strict=False):
             plot.marks([one.latency_ms], [y], letter, "bold yellow")
             accuracy = "latency alone" if one.accuracy is None else f"{one.accuracy:.3f} on test"
-            said = f" {one.model} ({accuracy})  " if self.size.width > 60 else f" {one.model}  "
+            said = f" {one.model}{gap}" if narrow else f" {one.model} ({accuracy}){gap}"
             legend.append(letter, "bold yellow").append(said)
         many = f" (device {self.device_index % len(view.devices) + 1} of {len(view.devices)}: v)"
-        axes = f"accuracy ↑ ms → {device}{many if len(view.devices) > 1 else ''}   "
+        axes = f"accuracy ↑ ms → {device}{many if len(view.devices) > 1 else ''}{gap} "
         self._caption(Text(axes, style="bold") + legend)
 
 

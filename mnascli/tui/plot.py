@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 from textual_hires_canvas import Canvas, HiResMode
-from textual_plot import PlotWidget
+from textual_plot import NumericAxisFormatter, PlotWidget
+from textual_plot.plot_widget import ScatterPlot, VLinePlot
 
 Array = NDArray[np.float64]
 DOTS = (2, 4)  # dots of a cell in braille: across, down
+FEW = 64  # points: so many are drawn as large dots, and none is left out
 MARGIN = 0.06  # of what the points span, left free on every side
+ROOM = " "  # marks what is left free
 
 
 class Plot(PlotWidget):
@@ -43,6 +47,7 @@ class Plot(PlotWidget):
         self.set_reactive(Plot.margin_top, 0)
         self.set_reactive(Plot.margin_bottom, 1)
         self.set_reactive(Plot.margin_left, 7)
+        self.set_x_formatter(SparseLabels(lambda: self.size.width - self.margin_left))
         self.render_s = 0.0  # of processor time, by the last render that drew anew
 
     def render(self) -> RenderResult:
@@ -55,17 +60,33 @@ class Plot(PlotWidget):
     def room(self, x: Sequence[float] | Array, y: Sequence[float] | Array) -> None:
         """Leave some room around these points, so that none of them falls onto the frame."""
         (left, right), (low, high) = _widened(np.asarray(x)), _widened(np.asarray(y))
-        self.marks([left, right], [low, high], " ", "")
+        self.marks([left, right], [low, high], ROOM, "")
 
     def cloud(self, x: Array, y: Array, style: str) -> None:
-        """Draw points as dots; of those that fall onto one dot, one."""
+        """Draw points as dots; of many that fall onto one dot, one."""
+        if len(x) <= FEW:
+            self.marks(x, y, "•", style)
+            return
         self.scatter(*thinned(x, y, self.size), hires_mode=HiResMode.BRAILLE, marker_style=style)
 
     def line(self, x: Sequence[float] | Array, y: Sequence[float] | Array, style: str) -> None:
         self.plot(x, y, hires_mode=HiResMode.BRAILLE, line_style=style)
 
-    def marks(self, x: Sequence[float], y: Sequence[float], marker: str, style: str) -> None:
+    def marks(self, x: Sequence[float] | Array, y: Sequence[float] | Array, marker: str, style: str) -> None:
         self.scatter(x, y, marker=marker, marker_style=style)
+
+    def _render_v_line_plot(self, vline: VLinePlot) -> None:
+        """A vertical line. It is drawn last, and would hide the marks in its column: these are drawn again."""
+        super()._render_v_line_plot(vline)
+        canvas = self.query_one("#plot", Canvas)
+        column, _ = self.get_pixel_from_coordinate(vline.x, 0.0)
+        for one in self._datasets:
+            if not isinstance(one, ScatterPlot) or one.hires_mode is not None or one.marker == ROOM:
+                continue
+            for x, y in zip(one.x, one.y, strict=True):
+                at = self.get_pixel_from_coordinate(x, y)
+                if at[0] == column and self._y_min <= y <= self._y_max:
+                    canvas.set_pixel(*at, char=one.marker, style=one.marker_style)
 
     @on(Click)
     def _pick(self, event: Click) -> None:
@@ -74,6 +95,22 @@ class Plot(PlotWidget):
         x, y = self.get_coordinate_from_pixel(cell.x, cell.y)
         next_x, next_y = self.get_coordinate_from_pixel(cell.x + 1, cell.y + 1)
         self.post_message(self.Picked(self, x, y, abs(next_x - x) or 1.0, abs(next_y - y) or 1.0))
+
+
+class SparseLabels(NumericAxisFormatter):
+    """Numbers below an axis of which so many are left out that the others stay apart."""
+
+    def __init__(self, cells: Callable[[], int]) -> None:
+        self._cells = cells  # of the axis, now
+
+    def get_ticks_and_labels(self, min_: float, max_: float, max_ticks: int = 8) -> tuple[list[float], list[str]]:
+        ticks, labels = super().get_ticks_and_labels(min_, max_, max_ticks)
+        cells = self._cells()
+        if len(ticks) > 1 and cells > 0:
+            apart = (ticks[1] - ticks[0]) / (max_ - min_) * cells
+            each = math.ceil((max(map(len, labels)) + 1) / apart)
+            labels = [label if index % each == 0 else "" for index, label in enumerate(labels)]
+        return ticks, labels
 
 
 class GrowingArray:
@@ -103,8 +140,6 @@ def _widened(values: Array) -> tuple[float, float]:
 def thinned(x: Array, y: Array, size: Size) -> tuple[Array, Array]:
     """The points, of each dot of a widget of that size the first."""
     across, down = max(1, size.width) * DOTS[0], max(1, size.height) * DOTS[1]
-    if len(x) <= 64:
-        return x, y
     column = _dots(x, across)
     row = _dots(y, down)
     _, first = np.unique(column * down + row, return_index=True)

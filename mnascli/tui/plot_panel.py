@@ -26,7 +26,9 @@ class PlotPanel(Panel):
         self._y: Array = np.empty(0)
 
     def compose(self) -> ComposeResult:
-        yield Plot()
+        plot = Plot()
+        plot.display = False  # until there is something in it
+        yield plot
         yield Static()
 
     def cost_s(self) -> float:

@@ -72,13 +72,14 @@ def progress(source: RunSource, width: int) -> Text:
 def pace(source: RunSource) -> Text:
     view = source.overview
     state = view.state
+    now = time.time() if source.is_written() and not state.is_finished and not state.stopped else None
     parts = []
     if source.plan and not state.is_finished and not state.stopped:
-        left_s = view.left_s(source.plan, time.time() if source.is_written() else None)
+        left_s = view.left_s(source.plan, now)
         parts.append(f"left in this phase {words.duration(left_s)}")
     parts.append(f"rate {words.rate(view.per_hour())}")
     if state.began is not None and state.last_time is not None:
-        parts.append(f"spent {words.duration(state.last_time - state.began)}")
+        parts.append(f"spent {words.duration((now or state.last_time) - state.began)}")
     targets = ", ".join(f"{device} {words.milliseconds(ms)}" for device, ms in state.targets_ms.items())
     parts.append(f"target {targets or 'not set yet'}")
     return Text("   ".join(parts))

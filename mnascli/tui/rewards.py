@@ -6,7 +6,7 @@ import numpy as np
 from rich.text import Text
 
 from mnascli.runs.views import MEAN_OVER
-from mnascli.tui.plot import GrowingArray, Plot
+from mnascli.tui.plot import FEW, GrowingArray, Plot
 from mnascli.tui.plot_panel import PlotPanel
 from mnascli.tui.source import RunSource
 
@@ -28,13 +28,17 @@ class Rewards(PlotPanel):
         self._x = np.arange(1, len(self._y) + 1, dtype=np.float64)
         plot.clear()
         plot.room(self._x, self._y)
-        plot.cloud(self._x, self._y, "grey62")
+        many = len(self._y) > FEW  # many dots stay below the line of the mean, few above it
+        if many:
+            plot.cloud(self._x, self._y, "grey62")
         chosen = np.unique(np.linspace(0, len(view.means) - 1, 2 * max(1, self.size.width)).astype(int))
         plot.line(self._x[chosen], self._means.of(view.means)[chosen, 0], "bold cyan")
+        if not many:
+            plot.cloud(self._x, self._y, "grey62")
         self._caption(
             Text.assemble(
                 ("reward ↑ trials done →   ", "bold"),
-                ("∙", "grey62"),
+                ("•", "grey62"),
                 " trial  ",
                 ("⡠⠊", "bold cyan"),
                 f" mean of the last {MEAN_OVER}: {view.means[-1]:.3f}",

@@ -18,6 +18,8 @@ from mnascli.tui.plot import Plot
 from mnascli.tui.source import RunSource
 
 HIGHEST_PERCENT = 99  # of the samples: slower ones are drawn as slow as this
+NARROW = 70  # cells: below this a block is drawn in two lines
+APART = 0.02  # the runs' own median differs by more from the latency: it was brought to the normal speed
 OUTPUT_BYTES = 1 << 16  # of a child's output: its last
 
 
@@ -57,10 +59,10 @@ class TrialScreen(Screen[None]):
         yield Static(id="facts", markup=False)
         with VerticalScroll(id="parts"):
             yield Static(id="architecture", classes="part", markup=False)
-            with VerticalScroll(id="samples", classes="part"):
+            with VerticalScroll(id="samples", classes="part -no-plot"):
                 yield Static(markup=False)
                 yield Plot()
-            with VerticalScroll(id="curve", classes="part"):
+            with VerticalScroll(id="curve", classes="part -no-plot"):
                 yield Static(markup=False)
                 yield Plot()
             yield Static(id="output", classes="part", markup=False)
@@ -89,7 +91,7 @@ class TrialScreen(Screen[None]):
         self._shown = key
         self.query_one("#facts", Static).update(facts(trial, self._source))
         self.query_one("#architecture", Static).update(
-            Text("\n").join([draw(trial.architecture), Text(trial.architecture, style="dim")])
+            Text("\n").join([draw(trial.architecture, self.size.width < NARROW), Text(trial.architecture, style="dim")])
         )
         self._show_samples(trial)
         self._show_curve(trial)
@@ -117,13 +119,17 @@ class TrialScreen(Screen[None]):
         ends = np.cumsum([len(session) for session in kept])[:-1]
         for end in ends:
             plot.add_v_line(float(end), line_style="grey62")
-        spread = f"{latency.get('p5_ms', 0):.4g} to {latency.get('p95_ms', 0):.4g} ms (p5, p95)"
+        latency_ms = float(latency.get("median_ms") or 0.0)
+        spread = f"{words.milliseconds(latency.get('p5_ms'))} to {words.milliseconds(latency.get('p95_ms'))} (p5, p95)"
         aside = len(latency.get("set_aside") or ())
         lines = [
-            f"{device}: median {words.milliseconds(latency.get('median_ms'))}, {spread}, {latency.get('verdict')}",
-            f"ms ↑ run →   {len(samples):,} runs in {len(kept)} sessions (│), {aside} sessions set aside"
+            f"{device}: {words.milliseconds(latency_ms)}, {spread}, {latency.get('verdict')}",
+            f"ms ↑ run →   {len(samples):,} runs in {len(kept)} sessions (│), {aside} set aside"
             + (f", slowest {words.milliseconds(float(samples.max()))}" if len(samples) else ""),
         ]
+        if len(samples) and latency_ms and abs(float(np.median(samples)) / latency_ms - 1) > APART:
+            median = words.milliseconds(float(np.median(samples)))
+            lines.append(f"the runs' median is {median}: the latency is brought to the machine's normal speed")
         lines += [f"unstable: {latency['problem']}"] if latency.get("problem") else []
         caption.update("\n".join(lines))
 

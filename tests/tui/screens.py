@@ -1,4 +1,7 @@
-"""What stands on the screen, as text."""
+"""The monitor under a script, and what stands on its screen, as text."""
+
+import asyncio
+from pathlib import Path
 
 from textual.app import App
 from textual.pilot import Pilot
@@ -18,3 +21,14 @@ async def settle(pilot: Pilot[None], app: MonitorApp, until: str = "") -> str:
         if until in text(app):
             break
     return text(app)
+
+
+def go(run: Path | None, script, size: tuple[int, int] = (80, 24), root: Path | None = None) -> None:
+    """Run the monitor without a terminal, and `script(app, pilot)` on it."""
+
+    async def main() -> None:
+        app = MonitorApp(run, root or (run.parent if run else Path("runs")))
+        async with app.run_test(size=size) as pilot:
+            await script(app, pilot)
+
+    asyncio.run(main())

@@ -1,29 +1,19 @@
 """Every screen, by its keys, as a person would: Textual's Pilot presses them."""
 
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from made_run import events, lines, make_run
-from screens import settle, text
+from screens import go, settle, text
 
-from mnascli.tui.app import LIGHT, MonitorApp
+from mnascli.tui.app import LIGHT
 from mnascli.tui.export_dialog import ExportDialog, commands
 from mnascli.tui.plane import Plane
 from mnascli.tui.plot import Plot
 from mnascli.tui.source import RunSource
 from mnascli.tui.trial_screen import TrialScreen
 from mnascli.tui.trials_table import Rows
-
-
-def go(run: Path | None, script, size: tuple[int, int] = (80, 24), root: Path | None = None) -> None:
-    async def main() -> None:
-        app = MonitorApp(run, root or (run.parent if run else Path("runs")))
-        async with app.run_test(size=size) as pilot:
-            await script(app, pilot)
-
-    asyncio.run(main())
 
 
 def test_the_overview_tells_how_it_goes(run: Path) -> None:
