@@ -67,7 +67,8 @@ class Plot(PlotWidget):
         if len(x) <= FEW:
             self.marks(x, y, "•", style)
             return
-        self.scatter(*thinned(x, y, self.size), hires_mode=HiResMode.BRAILLE, marker_style=style)
+        size = self.size or self.app.size  # it has none before it is laid out
+        self.scatter(*thinned(x, y, size), hires_mode=HiResMode.BRAILLE, marker_style=style)
 
     def line(self, x: Sequence[float] | Array, y: Sequence[float] | Array, style: str) -> None:
         self.plot(x, y, hires_mode=HiResMode.BRAILLE, line_style=style)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from screens import go, settle
 
@@ -46,6 +47,18 @@ def test_the_letter_of_a_model_at_the_target_stands_on_the_line(run: Path) -> No
         assert canvas.get_pixel(*at)[0] == "Z"
 
     go(run, script, size=(110, 30))
+
+
+def test_a_plot_that_is_not_laid_out_yet_keeps_its_points(run: Path) -> None:
+    async def script(app, pilot):
+        await settle(pilot, app, "made")
+        plot = app.screen.query_one("#rewards Plot", Plot)  # on a tab that was not opened
+        assert not plot.size
+        plot.clear()
+        plot.cloud(np.arange(1000.0), np.arange(1000.0) % 7, "cyan")
+        assert len(plot._datasets[0].x) > 500
+
+    go(run, script)
 
 
 def test_the_numbers_below_a_narrow_plot_stay_apart() -> None:
