@@ -1,12 +1,15 @@
 """From a trained network to a file that can be trusted, and to no file where it cannot."""
 
 import json
+import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from mnascli import nets, tflite
 from mnascli.data.dataset import Dataset, Split, from_arrays
@@ -168,3 +171,50 @@ def test_a_file_that_does_not_say_its_normalisation(tmp_path: Path) -> None:
 def test_calibration_images_come_from_all_classes(dataset: Dataset) -> None:
     _, labels = exporting.spread(Split(dataset.train.images, np.sort(dataset.train.labels)), 32)
     assert set(np.bincount(labels)) <= {10, 11}
+
+
+def field(data: bytes, table: int, number: int) -> int:
+    """Where a field of a flatbuffer's table stands: the format's own rules and nothing of mnas."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    (offset,) = struct.unpack_from("<H", data, vtable + 4 + 2 * number)
+    assert offset
+    return table + int(offset)
+
+
+def follow(data: bytes, where: int, *steps: tuple[str, int]) -> int:
+    """From an offset to a table through its fields: a table, the first of a vector of tables, or a vector."""
+    (offset,) = struct.unpack_from("<I", data, where)
+    where += offset
+    for kind, number in steps:
+        where = field(data, where, number)
+        where += struct.unpack_from("<I", data, where)[0]
+        if kind == "first":
+            where += 4
+            where += struct.unpack_from("<I", data, where)[0]
+    return where
+
+
+def test_an_app_that_follows_the_file_sees_what_the_network_sees(
+    checkpoint: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    """With the numbers of Google's metadata_schema.fbs and no reader of ours: (pixel - mean) / std, labels, top-1."""
+    file = tmp_path / "model.tflite"
+    result = export(checkpoint, file, dataset, [], OWN)
+    content = file.read_bytes()
+    data = content[content.index(b"M001") - 4 :]
+    image = [("first", 3), ("first", 2)]  # ModelMetadata.subgraph_metadata, .input_tensor_metadata
+    normalisation = [*image, ("first", 4), ("table", 1)]  # TensorMetadata.process_units, ProcessUnit.options
+    mean, std = (
+        struct.unpack_from("<f", data, follow(data, 0, *normalisation, ("vector", number)) + 4)[0] for number in (0, 1)
+    )
+    with zipfile.ZipFile(file) as attached:
+        labels = attached.read("labels.txt").decode().split("\n")
+    app = Interpreter(model_path=str(file))
+    app.allocate_tensors()
+    (taken,), (given,) = app.get_input_details(), app.get_output_details()
+    right = 0
+    for pixels, label in zip(dataset.test.images, dataset.test.labels, strict=True):
+        app.set_tensor(taken["index"], ((pixels[np.newaxis].astype(np.float32) - mean) / std).astype(np.float32))
+        app.invoke()
+        right += labels[int(app.get_tensor(given["index"]).argmax())] == dataset.classes[label]
+    assert right / len(dataset.test.labels) == result["test_top1"] > 0.9
