@@ -10,9 +10,12 @@ from mnascli.engine.bench import Bench
 from mnascli.engine.targets import median_ms
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, Space, count
+from mnascli.training.recipe import Recipe
 
 # One standard error of an accuracy of 1/2 that candidates are told apart by: a difference of two such is significant.
 RESOLUTION = 0.02
+# A training of fewer has hardly begun; `quick` takes 186 on the bundled pictures.
+FEWEST_STEPS = 150
 MARGIN = 0.1  # what is tried is not sure to be the very fastest and slowest, and measured to a few per cent
 
 
@@ -25,6 +28,20 @@ def validation_size(dataset: Dataset) -> str | None:
     return (
         f"the validation part has {images} images: accuracies are known to ± {50 / math.sqrt(images):.1f} points, so "
         f"the search may follow luck; to tell candidates {200 * RESOLUTION:.0f} points apart it takes {needed} images"
+    )
+
+
+def final_steps(dataset: Dataset, recipe: Recipe) -> str | None:
+    """A warning where the final training, by `recipe`, ends after a few steps, None where it does not."""
+    images = len(dataset.train.labels)
+    per_epoch = images // min(images, recipe.batch_size)
+    steps = recipe.epochs * per_epoch
+    if steps >= FEWEST_STEPS:
+        return None
+    return (
+        f"the final training has {steps} steps only: {images} training images in batches of {recipe.batch_size}, "
+        f"{recipe.epochs} times; {math.ceil(FEWEST_STEPS / per_epoch)} epochs would be {FEWEST_STEPS} steps: set "
+        "epochs under final: recipe: in a --config file, or train the winner longer with 'mnas train RUN --epochs'"
     )
 
 

@@ -42,6 +42,7 @@ def run_all(job: Job) -> None:
 
 def _run_phases(job: Job) -> None:
     _warn(job, checks.validation_size(job.dataset))
+    _warn(job, checks.final_steps(job.dataset, job.config.final.recipe))
     _set_target(job)
     _search(job)
     winner = _choose_winner(job)

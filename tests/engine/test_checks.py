@@ -1,4 +1,4 @@
-"""What a search could not do is said before it: a validation part too small, a target out of reach or no target."""
+"""What a search could not do is said before it: a validation part too small, too few steps, a target out of reach."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from mnascli.data import load
 from mnascli.devices.measuring import Latency
 from mnascli.engine import checks
 from mnascli.engine.bench import Bench
+from mnascli.engine.config import resolve
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, count, load_space
 
@@ -56,3 +57,18 @@ def test_a_validation_part_too_small_names_what_it_takes() -> None:
     warning = checks.validation_size(few)
     assert warning is not None
     assert "25 images" in warning and "± 10.0 points" in warning and "takes 625 images" in warning
+
+
+def test_a_final_training_of_a_handful_of_steps_names_the_epochs_it_takes() -> None:
+    dataset, recipe = load("fashion-mnist-10k", size=28), resolve("quick", None, {}).final.recipe
+    assert checks.final_steps(dataset, recipe) is None
+
+    def warning(images: int, epochs: int) -> str | None:
+        few = replace(dataset, train=dataset.train._replace(labels=dataset.train.labels[:images]))
+        return checks.final_steps(few, recipe.model_copy(update={"epochs": epochs}))
+
+    said = warning(360, 3)
+    assert said is not None and "\n" not in said
+    assert "has 9 steps only" in said and "; 50 epochs would be 150 steps" in said and "final: recipe:" in said
+    assert warning(360, 49) and warning(360, 50) is None
+    assert warning(50, 149) and warning(50, 150) is None  # a batch is never larger than the part
