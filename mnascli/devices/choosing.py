@@ -11,10 +11,11 @@ work, throttling and a neighbour on the same machine make a run slower. Why a gr
 it runs a third faster than it does for long, and one such session must not become the result.
 
 A `shared` machine is never quiet: other work interrupts single runs, and a neighbour on the same physical core slows
-all of them down by a third and more, for seconds or hours. There a session's time is its 5th percentile, what its runs
-take uninterrupted; and the times of a group are brought to the reference's normal time before they have to agree: what
-a neighbour takes, it takes from both. The faster of the two references beside a session tells, because an interruption
-can only have slowed the other one. benchmarks/test_retest.py shows what that is worth.
+all of them down by a third and more, for milliseconds or hours. There a session's time is its 5th percentile, what its
+runs take uninterrupted, brought to the reference's normal time: what a neighbour takes, it takes from both. That holds
+only where the neighbour was there for both, so a session counts only if the two references beside it agree within
+`max_difference`. The fastest sessions are there those whose reference was wrong, so the result is the middle group of
+`keep` sessions, which has to agree as well. benchmarks/test_retest.py shows what that is worth.
 """
 
 from __future__ import annotations
@@ -52,13 +53,14 @@ def choose(timed: Sequence[Timed], discipline: Discipline, normal_ms: float | No
     counting = [index for index, objection in enumerate(objections) if not objection]
     keep = discipline.keep
     enough = len(counting) >= keep
-    times = [time_ms(one.session, discipline) for one in timed]
+    times = [time_ms(one.session, discipline) * scale(one, discipline, normal_ms) for one in timed]
     ordered = sorted(counting if enough else range(len(timed)), key=times.__getitem__)
-    if not enough:
-        return sorted(ordered[:keep]), next(objection for objection in reversed(objections) if objection)
     groups = [ordered[first : first + keep] for first in range(len(ordered) - keep + 1)]
-    scaled = [time * scale(one, discipline, normal_ms) for time, one in zip(times, timed, strict=True)]
-    differences = [max(scaled[n] for n in group) / min(scaled[n] for n in group) - 1 for group in groups]
+    if discipline.shared:
+        groups = [groups[(len(groups) - 1) // 2]]
+    if not enough:
+        return sorted(groups[0]), next(objection for objection in reversed(objections) if objection)
+    differences = [max(times[n] for n in group) / min(times[n] for n in group) - 1 for group in groups]
     for group, difference in zip(groups, differences, strict=True):
         if difference <= discipline.max_difference:
             return sorted(group), ""
@@ -85,6 +87,10 @@ def _objection(timed: Timed, discipline: Discipline, normal_ms: float | None) ->
         return f"the device began to throttle ({_warmth(after)})"
     if slower > discipline.max_drift:
         return f"the reference model was {slower:.1%} slower than before (limit {discipline.max_drift:.1%})"
+    if discipline.shared and timed.references_ms:
+        difference, limit = max(timed.references_ms) / min(timed.references_ms) - 1, discipline.max_difference
+        if difference > limit:
+            return f"the references beside a session differ by {difference:.1%} (limit {limit:.1%})"
     if timed.session.spread > discipline.max_spread:
         return f"the runs of a session spread by {timed.session.spread:.1%} (limit {discipline.max_spread:.1%})"
     return ""

@@ -200,11 +200,19 @@ def test_interruptions_of_single_runs_do_not_count(models: list[Path], reference
 
 
 def test_an_interrupted_reference_makes_no_candidate_faster(models: list[Path], reference: Path) -> None:
-    """Every fourth session is half again as slow, often a reference: the other one beside the session tells."""
-    device = ScriptedDevice(lambda time_s, session: 1.5 if session % 4 == 0 else 1.0)
+    """Every seventh session is half again as slow: those beside such a reference do not count."""
+    device = ScriptedDevice(lambda time_s, session: 1.5 if session % 7 == 0 else 1.0)
     results = run(device, models, SHARED, reference=reference)
     assert verdicts(results) == ["stable"] * 3
     assert medians(results) == pytest.approx([4.9, 9.8, 19.6], rel=0.003)
+
+
+def test_sessions_between_unlike_references_are_unstable(models: list[Path], reference: Path) -> None:
+    """Every other reference is half again as slow: which of the two speeds the session had, nothing tells."""
+    device = ScriptedDevice(lambda time_s, session: 1.5 if session % 4 == 0 else 1.0)
+    (result,) = run(device, models[:1], SHARED, reference=reference)
+    assert result.verdict == "unstable"
+    assert result.problem == "the references beside a session differ by 50.0% (limit 3.0%)"
 
 
 def test_speeds_that_the_reference_does_not_see_are_unstable(models: list[Path], reference: Path) -> None:
