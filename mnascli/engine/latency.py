@@ -42,7 +42,8 @@ def fit_on(
     """A latency model of a space on a device, from measurements of `candidates` architectures.
 
     Which ones depends on the space alone, so what the bench's store knows is not measured again. A device that was
-    slower in one batch than in another is seen by its reference model, and its times are brought to the same speed.
+    slower in one batch than in another is seen by its reference model, and its times are brought to the same speed;
+    those of a shared machine come so already.
     `on_progress` gets how many are measured and how many are wanted.
 
     Raises LatencyModelError where too few were stable; whether the model is good its `check` tells.
@@ -57,11 +58,12 @@ def fit_on(
         on_progress(min(start + AT_ONCE, candidates), candidates)
     references = [one.reference_ms for _, one in measured if one.reference_ms is not None]
     usual = statistics.median(references) if references else None
+    common = None if bench.pool.profile.measuring.shared else usual
     return fit(
         space,
         identify(bench),
         [architecture for architecture, _ in measured],
-        [one.median_ms * (usual / one.reference_ms if usual and one.reference_ms else 1) for _, one in measured],
+        [one.median_ms * (common / one.reference_ms if common and one.reference_ms else 1) for _, one in measured],
         [one.verdict == "stable" for _, one in measured],
         usual,
     )

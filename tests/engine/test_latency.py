@@ -27,14 +27,22 @@ def true_ms(architecture: Architecture) -> float:
 
 @dataclass
 class ScriptedBench:
-    """Takes `true_ms`, times a slowness that changes from batch to batch and that the reference model sees too."""
+    """Takes `true_ms`, times a slowness that changes from batch to batch and that the reference model sees too.
+
+    Of a `shared` one the times come at one speed already, as the discipline gives them.
+    """
 
     unstable_every: int = 1000
     precision: str = "float32"
     slowness: tuple[float, ...] = (1.0, 1.4, 0.9)
     batches: int = 0
     seen: list[str] = field(default_factory=list)
+    shared: bool = False
     device = SimpleNamespace(name="phone", fingerprint="pixel 1/build 7", setup=PINNED)
+
+    @property
+    def pool(self) -> SimpleNamespace:
+        return SimpleNamespace(profile=SimpleNamespace(measuring=SimpleNamespace(shared=self.shared)))
 
     def measure(self, architectures: list[Architecture]) -> list[Latency | ModelError]:
         slow = self.slowness[self.batches % len(self.slowness)]
@@ -43,7 +51,7 @@ class ScriptedBench:
         for architecture in architectures:
             self.seen.append(str(architecture))
             unstable = len(self.seen) % self.unstable_every == 0
-            ms = true_ms(architecture) * slow * (3 if unstable else 1)
+            ms = true_ms(architecture) * (1 if self.shared else slow) * (3 if unstable else 1)
             session = Session(ms, ms, ms, 10, QUIET, QUIET)
             verdict = "unstable" if unstable else "stable"
             results.append(Latency("", "phone", "", PINNED, ms, ms, ms, 10, verdict, "", 2 * slow, 0.0, (session,)))
@@ -54,8 +62,9 @@ def fit_on(bench: ScriptedBench, candidates: int = 60) -> latency.LatencyModel:
     return latency.fit_on(bench, SPACE, candidates)  # type: ignore[arg-type]
 
 
-def test_a_device_that_slows_down_between_batches_does_not_bend_the_model() -> None:
-    model = fit_on(ScriptedBench())
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_device_that_slows_down_between_batches_does_not_bend_the_model(shared: bool) -> None:
+    model = fit_on(ScriptedBench(shared=shared))
     assert model.errors.median < 0.02
     assert model.reference_ms == 2.0
     architecture = SPACE.decode([0] * len(SPACE.decisions))
