@@ -1,10 +1,9 @@
-"""Evaluating a .tflite over a whole set as `mnas evaluate` does: several processes against one, in one run.
+"""Evaluating a .tflite over a whole set: several interpreters in threads against one, in one run.
 
     python benchmarks/evaluate_tflite.py [--images 10000] [--model mnasnet-small] [--size 64]
 
-The aim is 90 % of cores times the speed of one. One and many take turns, and of each the fastest round counts; starting
-the processes counts. Processes that share nothing, each with one interpreter and its part of the images, and whose
-start does not count, show what the machine can do at all.
+The aim is 90 % of cores times the speed of one thread. One and many take turns, and of each the fastest round counts.
+Processes that share nothing, each with one interpreter and its part of the images, show what the machine can do at all.
 """
 
 from __future__ import annotations
@@ -18,29 +17,32 @@ from pathlib import Path
 from threading import Barrier
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 from mnascli import tflite
 from mnascli.engine.executors import usable_cores
 from mnascli.space import load
-from mnascli.tflite.parallel import predict_all
+from mnascli.tflite.interpreter import predict_all
 
-NORMALISATION = np.full(3, 1 / 255, np.float32), np.zeros(3, np.float32)
+
+def normalise(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return pixels.astype(np.float32) / 255
 
 
 def evaluate(file: Path, size: int, images: int, workers: int, together: Barrier | None = None) -> float:
     """Seconds for so many images; processes wait for each other before they begin."""
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), dtype=np.uint8)
     if together is not None:
-        predict_all(file, pixels[:64], *NORMALISATION, workers)
+        predict_all(file, pixels[:64], normalise, workers)
         together.wait()
     began = time.perf_counter()
-    predict_all(file, pixels, *NORMALISATION, workers)
+    predict_all(file, pixels, normalise, workers)
     return time.perf_counter() - began
 
 
-def sharing_nothing(file: Path, size: int, images: int, processes: int) -> float:
+def in_processes(file: Path, size: int, images: int, processes: int) -> float:
     """Seconds of the slowest of them."""
     with multiprocessing.Manager() as manager:
         together = manager.Barrier(processes)
@@ -63,11 +65,11 @@ def main() -> None:
         for _ in range(options.rounds):
             for workers in (1, cores):
                 ran = evaluate(file, options.size, options.images, workers)
-                seconds.setdefault(f"{workers}", []).append(ran)
-            ran = sharing_nothing(file, options.size, options.images, cores)
-            seconds.setdefault(f"{cores} that share nothing", []).append(ran)
-    table = Table("processes", "images a second", "of cores x one")
-    alone_s = min(seconds["1"])
+                seconds.setdefault(f"{workers} in threads", []).append(ran)
+            ran = in_processes(file, options.size, options.images, cores)
+            seconds.setdefault(f"{cores} in processes", []).append(ran)
+    table = Table("interpreters", "images a second", "of cores x one")
+    alone_s = min(seconds["1 in threads"])
     for name, rounds in seconds.items():
         share = alone_s / min(rounds) / int(name.split()[0])
         table.add_row(name, f"{options.images / min(rounds):,.0f}", f"{share:.0%}")

@@ -26,7 +26,7 @@ def evaluate(
         str | None, typer.Option("--against", help="Another model: count the images on which their answers differ.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes for a .tflite (default: all cores).")
+        int | None, typer.Option("--workers", min=1, help="Interpreters of a .tflite at once (default: all cores).")
     ] = None,
     mean: Annotated[
         str | None,

@@ -63,7 +63,7 @@ class SupernetConfig(Schema):
         ge=0,
         lt=1,
         description="Share of the steps in which decisions of candidates are by chance still those of one that is the "
-        "largest of all; from all of them down to none. Without it hardly anything is learnt for epochs.",
+        "largest of all; from all of them down to none. Without it the first epochs teach little.",
     )
     threads: int = Field(
         1,

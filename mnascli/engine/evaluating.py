@@ -18,9 +18,8 @@ from mnascli.engine.model_data import DEFAULT_DATA, fitting_data
 from mnascli.engine.models import find_model
 from mnascli.errors import UsageError
 from mnascli.nets.network import Network
-from mnascli.tflite.interpreter import Runner
+from mnascli.tflite.interpreter import Runner, predict_all
 from mnascli.tflite.metadata import read_metadata
-from mnascli.tflite.parallel import predict_all
 from mnascli.training.checkpoint import load_checkpoint
 from mnascli.training.judging import judge
 from mnascli.training.recipe import Recipe
@@ -76,7 +75,7 @@ def _opened(
     if text.endswith(".tflite"):
         path = Path(text)
         dataset = data_for_file(path, data or DEFAULT_DATA, normalisation, say)
-        return dataset, lambda split: predict_all(path, split.images, *dataset.scale_and_offset(), workers)
+        return dataset, lambda split: predict_all(path, split.images, dataset.normalise, workers)
     model = find_model(text, runs)
     network, about = load_checkpoint(model.weights())
     dataset = fitting_data(model, data, network.architecture, about)

@@ -25,9 +25,8 @@ from mnascli.errors import MnasError, UsageError
 from mnascli.runs import read_state
 from mnascli.tflite.convert import convert
 from mnascli.tflite.files import replacing
-from mnascli.tflite.interpreter import typed_operators
+from mnascli.tflite.interpreter import predict_all, typed_operators
 from mnascli.tflite.metadata import Metadata, add_metadata
-from mnascli.tflite.parallel import predict_all
 from mnascli.tflite.quantize import Kind, quantize
 from mnascli.training.checkpoint import About, load_checkpoint
 from mnascli.training.judging import wilson
@@ -170,7 +169,7 @@ def spread(split: Split, count: int) -> tuple[Images, Any]:
 
 def _predict(model: Path, images: Any, dataset: Dataset, file: Path) -> Floats:
     try:
-        return predict_all(model, images, *dataset.scale_and_offset(), len(usable_cores()))
+        return predict_all(model, images, dataset.normalise, len(usable_cores()))
     except UsageError as error:  # the file is ours: it is no fault of what was typed
         raise MnasError(f"{str(error).replace(str(model), str(file))}; it was not kept") from error
 

@@ -1,7 +1,6 @@
 """The gradient of a large depthwise kernel on small feature maps, on the CPU.
 
-oneDNN has no fast weight gradient for 5x5 depthwise kernels there: it took 12 to 26 ms for 64 feature maps of 7x7 or
-4x4 with 72 to 192 channels, most of a training step of a small network, and it takes 0.5 to 1.5 ms as written here.
+oneDNN has no fast weight gradient for 5x5 depthwise kernels there: it was most of a training step of a small network.
 Over a batch, the products of every pixel that goes in with every pixel that comes out are one matrix product for each
 channel; each kernel weight's gradient is the sum of those pairs that it connects, which is another one.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from mnascli.errors import UsageError
 
 IDENTIFIER = b"TFL3"
+PIECE = 64  # images that one interpreter takes at a time
 OPERATOR_NAMES: dict[int, str] = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
@@ -26,11 +30,11 @@ class Runner:
     Raises UsageError for a file that is no .tflite, or not one that takes one picture and gives one row of logits.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, threads: int = 1) -> None:
         self.path = Path(path)
         self.input_shape = input_shape(path)
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"{path}: LiteRT cannot run this model: {' '.join(str(error).split())}") from error
@@ -82,12 +86,41 @@ class _Port:
         return (values.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
 
 
-def predict(path: Path | str, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def predict(path: Path | str, images: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
     """Logits (N, classes) of images (N, size, size, channels), one after the other in their order, batch 1.
 
     Raises UsageError for a file that is no .tflite, and for images of another shape than its input.
     """
-    return Runner(path).predict(images)
+    return Runner(path, threads).predict(images)
+
+
+def predict_all(
+    path: Path | str,
+    images: Any,
+    normalise: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    workers: int,
+) -> npt.NDArray[np.float32]:
+    """Logits of pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
+
+    `images` is sliced piece by piece, so it may be on the disk. Threads serve, for LiteRT runs outside Python's lock;
+    benchmarks/evaluate_tflite.py shows how well. Raises UsageError as `predict` does.
+    """
+    first = Runner(path)
+    if len(images) == 0:
+        return first.predict(np.empty((0, *first.input_shape[1:]), np.float32))
+    runners: queue.SimpleQueue[Runner] = queue.SimpleQueue()
+    for runner in (first, *(Runner(path) for _ in range(workers - 1))):
+        runners.put(runner)
+
+    def work(start: int) -> npt.NDArray[np.float32]:
+        runner = runners.get()
+        try:
+            return runner.predict(normalise(images[start : start + PIECE]))
+        finally:
+            runners.put(runner)
+
+    with ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(work, range(0, len(images), PIECE))))
 
 
 def input_shape(path: Path | str) -> tuple[int, ...]:

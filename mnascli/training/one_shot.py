@@ -3,12 +3,12 @@
 Whom to train a `Guide` says: `Uniform` draws each child uniformly. A guide that learns (TuNAS, 2008.06120: architecture
 and weights in turn) is told, after each step, the accuracy of another child on a batch of the validation part.
 
-At first each path's features mean something else to the layers after it, the gradients of different paths cancel,
-and single paths drawn uniformly learn next to nothing for epochs. So the training begins with one child, the anchor,
+At first each path's features mean something else to the layers after it, so that single paths drawn uniformly learn
+slowly. So the training begins with one child, the anchor,
 and during the first `warmup` of the steps lets go of it: each decision is the sampled child's with a probability that
 rises from 0 to 1. A layer then learns to take another's place while most others stand still. (Once-for-all,
-1908.09791, shrinks from the largest child in steps; TuNAS, 2008.06120, has all operators and filters on instead, at
-several times the cost.)
+1908.09791, shrinks from the largest child in steps; TuNAS, 2008.06120, has all operators and filters on instead. The
+two were not compared here.)
 """
 
 from __future__ import annotations

@@ -50,20 +50,13 @@ def test_from_a_checkpoint_to_an_int8_file_that_is_evaluated_again(work: Path) -
     assert missed.stderr.strip().splitlines()[-1].startswith("mnas: model.tflite takes ")
 
 
-def test_onnx_is_checked_with_onnxruntime(work: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    result = answer("export", "net", "--onnx", "-o", "net.onnx", "--data", "pictures", cwd=work)
+@pytest.mark.parametrize(("kind", "runtime"), [("onnx", "onnxruntime"), ("pte", "executorch.runtime")])
+def test_other_files_are_checked_with_their_runtime(work: Path, kind: str, runtime: str) -> None:
+    pytest.importorskip(runtime)
+    result = answer("export", "net", f"--{kind}", "-o", f"net.{kind}", "--data", "pictures", cwd=work)
     assert result["max_abs_difference"] < 1e-3  # type: ignore[operator]
     assert result["differing_predictions"] == 0
-    assert (work / "net.onnx").stat().st_size > 0
-
-
-def test_pte_is_checked_with_executorch(work: Path) -> None:
-    pytest.importorskip("executorch.runtime")
-    result = answer("export", "net", "--pte", "-o", "net.pte", "--data", "pictures", cwd=work)
-    assert result["max_abs_difference"] < 1e-3  # type: ignore[operator]
-    assert result["differing_predictions"] == 0
-    assert (work / "net.pte").stat().st_size > 0
+    assert (work / f"net.{kind}").stat().st_size > 0
 
 
 def test_what_is_wrong_is_one_line(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ def test_each_image_has_its_own_row(tmp_path: Path) -> None:
     for row, image in enumerate(images):
         np.testing.assert_array_equal(predict(path, image[np.newaxis]), together[[row]])
     np.testing.assert_array_equal(predict(path, images[::-1]), together[::-1])
+    np.testing.assert_allclose(predict(path, images, threads=2), together, atol=1e-5)
 
 
 def test_no_images(tmp_path: Path) -> None:
