@@ -4,8 +4,9 @@
     python benchmarks/objectives.py ablation    the paper's: one or two objectives, blocks alike or each its own
 
 The searcher is the quick template's, with 200 trials. The winner is the search's: the most accurate trial that meets
-the target, as the search sees it. 'Objective alone' takes the highest reward instead, which shows where the objective
-itself pulls; latencies are the surrogate's.
+the target, as the search sees it; for the absolute objective the one of the highest reward. 'Objective alone' takes
+that of all trials instead, which shows where the objective itself pulls. Latencies are the surrogate's, accuracies
+those of the table's short trainings or, with `--shared`, of the supernet of benchmarks/one_shot.py.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ class Found(NamedTuple):
 
 
 def search(
-    landscape: searchers.Landscape, objective: Objective | None, target_ms: float, seed: int, alike: bool = False
+    landscape: searchers.Landscape,
+    objective: Objective | None,
+    target_ms: float,
+    seed: int,
+    trials_wanted: int,
+    alike: bool = False,
 ) -> Found:
     """`objective` None maximises accuracy alone; `alike` gives all blocks the same choices."""
     config = resolve("quick", None, {}).searcher
@@ -42,15 +48,16 @@ def search(
     searcher = create_searcher(config.name, space, seed, **config.options)
     rng = random.Random(f"objectives {seed}")
     trials: list[tuple[float, Seen]] = []
-    while len(trials) < TRIALS:
+    while len(trials) < trials_wanted:
         asked = searcher.ask(BATCH)
         indices = [space.encode(one) for one in asked]
         seen = landscape.trials([one * len(landscape.space.config.blocks) if alike else one for one in indices], rng)
         rewards = [objective.reward(one.seen, one.latency_ms) if objective else one.seen for one in seen]
         searcher.tell([Result(*pair) for pair in zip(asked, rewards, strict=True)])
         trials += zip(rewards, seen, strict=True)
-    meeting = [one for _, one in trials if one.latency_ms <= target_ms]
-    winner = max(meeting, key=lambda one: one.seen, default=None)
+    meeting = [(reward, one) for reward, one in trials if one.latency_ms <= target_ms]
+    by_reward = objective is not None and objective.kind == "absolute"
+    winner = max(meeting if by_reward else [(one.seen, one) for _, one in meeting], default=(0.0, None))[1]
     return Found(winner, max(trials)[1])
 
 
@@ -59,9 +66,9 @@ def one_block(space: Space) -> Space:
     return Space(space.config.model_copy(update={"blocks": space.config.blocks[1:2]}), space.source)
 
 
-def targets(landscape: searchers.Landscape, seeds: int) -> None:
+def targets(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
     steps = [landscape.target_ms * 0.5 * 4 ** (step / 9) for step in range(10)]
-    print(f"{len(steps)} targets from {steps[0]:.3f} to {steps[-1]:.3f} ms, {TRIALS} trials, {seeds} seeds;")
+    print(f"{len(steps)} targets from {steps[0]:.3f} to {steps[-1]:.3f} ms, {trials} trials, {seeds} seeds;")
     print("deviation of latency from target: median of its size, [quartiles with sign]; accuracy of the winner, median")
     print("| objective | the winner | objective alone | accuracy | within 3 % |")
     print("|---|---|---|---|---|")
@@ -71,7 +78,7 @@ def targets(landscape: searchers.Landscape, seeds: int) -> None:
         for target_ms in steps:
             objective = Objective(kind=kind, target_ms=target_ms)
             for seed in range(seeds):
-                found = search(landscape, objective, target_ms, seed)
+                found = search(landscape, objective, target_ms, seed, trials)
                 alone_off.append(found.best.latency_ms / target_ms - 1)
                 if found.winner is not None:
                     winner_off.append(found.winner.latency_ms / target_ms - 1)
@@ -87,15 +94,15 @@ def deviation(values: list[float]) -> str:
     return f"{statistics.median(abs(value) for value in values):.1%} [{low:+.1%}, {high:+.1%}]"
 
 
-def ablation(landscape: searchers.Landscape, seeds: int) -> None:
+def ablation(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
     target_ms = 0.6 * landscape.target_ms
     objective = Objective(kind="soft", target_ms=target_ms)
-    print(f"target {target_ms:.3f} ms, {TRIALS} trials, {seeds} seeds; medians [quartiles]")
+    print(f"target {target_ms:.3f} ms, {trials} trials, {seeds} seeds; medians [quartiles]")
     print("| objective | space | latency of the highest reward | accuracy of the winner within the target |")
     print("|---|---|---|---|")
     for name, wanted in (("accuracy", None), ("accuracy and latency (soft)", objective)):
         for alike in (True, False):
-            found = [search(landscape, wanted, target_ms, seed, alike) for seed in range(seeds)]
+            found = [search(landscape, wanted, target_ms, seed, trials, alike) for seed in range(seeds)]
             accuracies = [one.winner.accuracy for one in found if one.winner is not None]
             print(f"| {name} | {'a cell for all blocks' if alike else 'each block its own'} "
                   f"| {cell([one.best.latency_ms for one in found])} "
@@ -112,13 +119,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("targets", "ablation"))
     parser.add_argument("--seeds", type=int)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--shared", action="store_true", help="accuracies of the supernet instead of trainings")
     parser.add_argument("--rows", type=int, help="use the table's first so many trainings")
     arguments = parser.parse_args()
-    landscape = searchers.Landscape(Surrogate(arguments.rows))
+    landscape = searchers.Landscape(Surrogate(arguments.rows, arguments.shared))
     if arguments.what == "targets":
-        targets(landscape, arguments.seeds or 3)
+        targets(landscape, arguments.seeds or 3, arguments.trials)
     else:
-        ablation(landscape, arguments.seeds or 10)
+        ablation(landscape, arguments.seeds or 10, arguments.trials)
 
 
 if __name__ == "__main__":

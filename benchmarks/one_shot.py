@@ -17,15 +17,16 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
 from table import ACCURACY, LATENCY, append, architectures, quick_space, rows
 
 from mnascli import nets
 from mnascli.engine.config import resolve
 from mnascli.engine.job import load_data
-from mnascli.nets.supernet import Supernet
+from mnascli.engine.one_shot import new_supernet
 from mnascli.search.ranking import kendall_tau
 from mnascli.space import Architecture
 from mnascli.training.loop import train
@@ -34,83 +35,168 @@ from mnascli.training.scoring import evaluate
 
 FOLDER = Path(__file__).with_name("one_shot")
 ALONE, SHARED, EPOCHS = FOLDER / "alone.csv", FOLDER / "shared.csv", FOLDER / "epochs.csv"
+EACH = "training each for an epoch"
 RANKED = 30
 PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy: what it is to be told apart by
-LONG = {"epochs": 3, "batch_size": 64}  # of a stand-alone training; all else as in the template's final one
+LONG_EPOCHS = 10  # of a stand-alone training, in batches of 64; all else as in the template's final one
 QUANTILES = (0.25, 0.5, 0.75)  # of the candidates' latencies: the targets
 FINALISTS = 2  # of each way and target
 CONFIG = resolve("quick", None, {"evaluator": "supernet"})
 SPACE = quick_space()
 
 
-def train_alone(wanted: list[str], seeds: int) -> None:
-    """Train in full what is missing of the wanted architectures, one seed after the other."""
+def train_alone(wanted: list[str], seeds: int, epochs: int) -> None:
+    """Train for so many epochs what is missing of the wanted architectures, one seed after the other."""
     dataset = load_data(CONFIG)
-    recipe = CONFIG.final.recipe.model_copy(update=LONG)
+    recipe = CONFIG.final.recipe.model_copy(update={"epochs": epochs, "batch_size": 64})
     for seed in range(seeds):
         for digits in wanted:
-            if not any(row["architecture"] == digits and int(row["seed"]) == seed for row in rows(ALONE)):
+            done = {(row["architecture"], row["epochs"], row["seed"]) for row in rows(ALONE)}
+            if (digits, str(epochs), str(seed)) not in done:
                 began = time.process_time()
                 network = nets.build(decode(digits), seed)
                 train(network, dataset, recipe, seed=seed, threads=1)
                 parts = {part: f"{evaluate(network, getattr(dataset, part), dataset).top1:.5f}" for part in PARTS}
-                append(ALONE, architecture=digits, seed=seed, **parts, cpu_s=f"{time.process_time() - began:.1f}")
+                append(ALONE, architecture=digits, epochs=epochs, seed=seed, **parts,
+                       cpu_s=f"{time.process_time() - began:.1f}")  # fmt: skip
 
 
-def rank(seeds: int, count: int, epochs: int) -> None:
-    """Train a supernet for each seed, resumably, and read off the accuracy of each architecture."""
-    dataset, settings = load_data(CONFIG), CONFIG.supernet
-    for seed in range(seeds):
-        done = {row["architecture"] for row in rows(SHARED) if key_of(row) == (epochs, seed)}
-        missing = [digits for digits in architectures(SPACE, count) if digits not in done]
-        if not missing:
-            continue
-        torch.manual_seed(seed)
-        supernet, spent_s = Supernet(SPACE), [time.process_time()]
+class Training(NamedTuple):
+    """What tells the supernets apart, as it stands in the tables."""
 
-        def on_epoch(epoch: int, loss: float) -> None:
-            spent_s.append(time.process_time())  # noqa: B023
-            cpu_s = spent_s[-1] - spent_s[-2]  # noqa: B023
-            append(EPOCHS, seed=seed, epochs=epochs, epoch=epoch, loss=f"{loss:.4f}", cpu_s=f"{cpu_s:.1f}")  # noqa: B023
+    epochs: int
+    warmup: float
+    seed: int
 
-        train_supernet(
-            supernet,
-            dataset,
-            settings.recipe.model_copy(update={"epochs": epochs}),
-            Uniform(SPACE, seed),
-            warmup=settings.warmup,
-            seed=seed,
-            threads=1,
-            folder=FOLDER / "supernets" / f"{epochs}-epochs-seed{seed}",
-            on_epoch=on_epoch,
-        )
-        for digits in missing:
-            began = time.process_time()
-            accuracy = evaluate(calibrated(supernet, decode(digits), dataset), dataset.validation, dataset).top1
-            append(SHARED, architecture=digits, seed=seed, epochs=epochs, validation=f"{accuracy:.5f}",
-                   cpu_s=f"{time.process_time() - began:.2f}")  # fmt: skip
+    def __str__(self) -> str:
+        return f"supernet, {self.epochs} epochs, warm-up {self.warmup:g}, seed {self.seed}"
 
 
-def ways() -> dict[str, dict[str, float]]:
+def training_of(row: dict[str, str]) -> Training:
+    return Training(int(row["epochs"]), float(row["warmup"]), int(row["seed"]))
+
+
+def rank(training: Training, count: int) -> None:
+    """Train a supernet, resumably, and read off the accuracy of each architecture."""
+    dataset = load_data(CONFIG)
+    done = {row["architecture"] for row in rows(SHARED) if training_of(row) == training}
+    missing = [digits for digits in architectures(SPACE, count) if digits not in done]
+    if not missing:
+        return
+    supernet, key = new_supernet(SPACE, training.seed), training._asdict()
+    spent_s = [time.process_time()]
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        spent_s.append(time.process_time())
+        append(EPOCHS, **key, epoch=epoch, loss=f"{loss:.4f}", cpu_s=f"{spent_s[-1] - spent_s[-2]:.1f}")
+
+    train_supernet(
+        supernet,
+        dataset,
+        CONFIG.supernet.recipe.model_copy(update={"epochs": training.epochs}),
+        Uniform(SPACE, training.seed),
+        warmup=training.warmup,
+        seed=training.seed,
+        threads=1,
+        folder=FOLDER / "supernets" / "-".join(map(str, training)),
+        on_epoch=on_epoch,
+    )
+    for digits in missing:
+        began = time.process_time()
+        accuracy = evaluate(calibrated(supernet, decode(digits), dataset), dataset.validation, dataset).top1
+        append(SHARED, architecture=digits, **key, validation=f"{accuracy:.5f}",
+               cpu_s=f"{time.process_time() - began:.2f}")  # fmt: skip
+
+
+def ways() -> dict[str | Training, dict[str, float]]:
     """Validation accuracies by architecture, for each way of judging."""
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str | Training, dict[str, float]] = {EACH: {}}
     for row in rows(ACCURACY):
         if row["seed"] == "0":
-            found.setdefault("training each for an epoch", {})[row["architecture"]] = float(row["validation"])
-    for epochs, seed in sorted({key_of(row) for row in rows(SHARED)}):
-        found[f"supernet, {epochs} epochs, seed {seed}"] = {
-            row["architecture"]: float(row["validation"]) for row in rows(SHARED) if key_of(row) == (epochs, seed)
-        }
+            found[EACH][row["architecture"]] = float(row["validation"])
+    for row in rows(SHARED):
+        found.setdefault(training_of(row), {})[row["architecture"]] = float(row["validation"])
     return found
 
 
-def finalists() -> dict[float, dict[str, list[str]]]:
+def stand_alone() -> dict[str, dict[str, float]]:
+    """By length of training the accuracies of the ranked architectures, means over parts and seeds."""
+    ranked = architectures(SPACE, RANKED)
+    found: dict[str, dict[str, list[float]]] = {"1 epoch": {}}
+    for row in rows(ACCURACY):
+        if row["architecture"] in ranked:
+            accuracy = (float(row["validation"]) + float(row["test"])) / 2
+            found["1 epoch"].setdefault(row["architecture"], []).append(accuracy)
+    for row in rows(ALONE):
+        if row["architecture"] in ranked:
+            of_length = found.setdefault(f"{row['epochs']} epochs", {})
+            of_length.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in PARTS))
+    return {
+        length: {digits: statistics.mean(values) for digits, values in accuracies.items()}
+        for length, accuracies in found.items()
+    }
+
+
+def show() -> None:
+    alone = stand_alone()
+    print("Kendall's tau with the accuracy of stand-alone trainings of so many epochs (p-value, architectures)\n")
+    print(f"| judged by | {' | '.join(alone)} | images trained on | processor, s |")
+    print("|---" * (len(alone) + 3) + "|")
+    images = len(load_data(CONFIG).train.labels)
+    judged = {"1 epoch": EACH}
+    for way, accuracies in ways().items():
+        taus = ["-" if judged.get(length) == way else tau_text(accuracies, truth) for length, truth in alone.items()]
+        print(f"| {way} | {' | '.join(taus)} | {cost_text(way, images)} |")
+    lengths = list(alone)
+    for shorter, longer in pairwise(lengths):
+        print(f"\n{shorter} with {longer}, of the same architectures: {tau_text(alone[shorter], alone[longer])}")
+    for length, accuracies in alone.items():
+        spread = f"spread over architectures {statistics.stdev(accuracies.values()):.4f}"
+        print(f"\n{length}: {len(accuracies)} architectures, {seeds_text(length)}, {spread}")
+    show_finalists()
+
+
+def seeds_text(length: str) -> str:
+    """How many seeds, and how much they differ."""
+    ranked = architectures(SPACE, RANKED)
+    by_architecture: dict[str, list[float]] = {}
+    for row in rows(ALONE):
+        if f"{row['epochs']} epochs" == length and row["architecture"] in ranked:
+            mean = statistics.mean(float(row[part]) for part in PARTS)
+            by_architecture.setdefault(row["architecture"], []).append(mean)
+    if not by_architecture:
+        return "the table's seeds"
+    counts = [len(values) for values in by_architecture.values()]
+    variances = [statistics.variance(values) for values in by_architecture.values() if len(values) > 1]
+    noise = f" that differ by {statistics.mean(variances) ** 0.5:.4f}" if variances else ""
+    return f"{min(counts)} to {max(counts)} seeds{noise}"
+
+
+def tau_text(judged: dict[str, float], trained: dict[str, float]) -> str:
+    both = [digits for digits in trained if digits in judged]
+    if len(both) < 3:
+        return "-"
+    tau, p_value = kendall_tau([judged[one] for one in both], [trained[one] for one in both])
+    return f"{tau:.2f} (p {p_value:.3f}, {len(both)})"
+
+
+def cost_text(way: str | Training, images: int) -> str:
+    """Images and processor seconds: of training each candidate of the table, or of a supernet and its children."""
+    if not isinstance(way, Training):
+        each = [float(row["seconds"]) for row in rows(ACCURACY) if row["seed"] == "0"]
+        return f"{len(each) * images:,} | {sum(each):.0f} (wall) for {len(each)} candidates"
+    training_s = sum(float(row["cpu_s"]) for row in rows(EPOCHS) if training_of(row) == way)
+    judging_s = [float(row["cpu_s"]) for row in rows(SHARED) if training_of(row) == way]
+    return f"{way.epochs * images:,} | {training_s:.0f} + {sum(judging_s):.0f} for {len(judging_s)} candidates"
+
+
+def finalists() -> dict[float, dict[str | Training, list[str]]]:
     """By target in ms and way of judging: the best few among the candidates that all ways have judged."""
-    judged = ways()
+    judged = {way: accuracies for way, accuracies in ways().items() if len(accuracies) > RANKED}
     latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
     common = [digits for digits in latencies if all(digits in accuracies for accuracies in judged.values())]
     ordered = sorted(latencies[digits] for digits in common)
-    best: dict[float, dict[str, list[str]]] = {}
+    best: dict[float, dict[str | Training, list[str]]] = {}
     for quantile in QUANTILES:
         target_ms = ordered[int(quantile * (len(ordered) - 1))]
         within = [digits for digits in common if latencies[digits] <= target_ms]
@@ -121,57 +207,14 @@ def finalists() -> dict[float, dict[str, list[str]]]:
     return best
 
 
-def show() -> None:
-    table: dict[str, list[float]] = {}
-    for row in rows(ACCURACY):
-        table.setdefault(row["architecture"], []).append((float(row["validation"]) + float(row["test"])) / 2)
-    alone: dict[str, list[float]] = {}
-    for row in rows(ALONE):
-        if row["architecture"] in architectures(SPACE, RANKED):
-            alone.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in PARTS))
-    print(
-        f"Kendall's tau with the accuracy of stand-alone trainings, of {LONG['epochs']} epochs and of the table's one\n"
-    )
-    print(f"| judged by | tau, {LONG['epochs']} epochs | tau, one epoch | images trained on | processor, s |")
-    print("|---|---|---|---|---|")
-    images = len(load_data(CONFIG).train.labels)
-    for way, accuracies in ways().items():
-        against_table = "-" if way.startswith("training") else tau_text(accuracies, table)
-        print(f"| {way} | {tau_text(accuracies, alone)} | {against_table} | {cost_text(way, images)} |")
-    seeds = [len(accuracies) for accuracies in alone.values()]
-    if seeds:
-        print(f"\n{LONG['epochs']} epochs: {len(seeds)} architectures, {min(seeds)} to {max(seeds)} seeds")
-    show_finalists()
-
-
-def tau_text(judged: dict[str, float], trained: dict[str, list[float]]) -> str:
-    both = [digits for digits in trained if digits in judged]
-    if len(both) < 3:
-        return "-"
-    tau, p_value = kendall_tau([judged[one] for one in both], [statistics.mean(trained[one]) for one in both])
-    return f"{tau:.2f} (p {p_value:.3f}, {len(both)})"
-
-
-def cost_text(way: str, images: int) -> str:
-    """Images and processor seconds of judging as many candidates as the supernets judged."""
-    candidates = {row["architecture"] for row in rows(SHARED)}
-    if way.startswith("training"):
-        each = [
-            float(row["seconds"]) for row in rows(ACCURACY) if row["seed"] == "0" and row["architecture"] in candidates
-        ]
-        return f"{len(each) * images:,} | {sum(each):.0f} (wall)"
-    key = next(key_of(row) for row in rows(SHARED) if way == f"supernet, {row['epochs']} epochs, seed {row['seed']}")
-    training_s = sum(float(row["cpu_s"]) for row in rows(EPOCHS) if key_of(row) == key)
-    judging_s = sum(float(row["cpu_s"]) for row in rows(SHARED) if key_of(row) == key)
-    return f"{key[0] * images:,} | {training_s:.0f} + {judging_s:.0f} for {len(candidates)} candidates"
-
-
 def show_finalists() -> None:
     latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
     trained: dict[str, list[dict[str, str]]] = {}
     for row in rows(ALONE):
-        trained.setdefault(row["architecture"], []).append(row)
-    print("\n| target, ms | way | winner, ms | test accuracy | seeds |\n|---|---|---|---|---|")
+        if int(row["epochs"]) == LONG_EPOCHS:
+            trained.setdefault(row["architecture"], []).append(row)
+    print(f"\nthe best of {FINALISTS} after {LONG_EPOCHS} epochs\n")
+    print("| target, ms | way | winner, ms | test accuracy | seeds |\n|---|---|---|---|---|")
     for target_ms, by_way in finalists().items():
         for way, some in by_way.items():
             if not all(digits in trained for digits in some):
@@ -184,10 +227,6 @@ def show_finalists() -> None:
             )
 
 
-def key_of(row: dict[str, str]) -> tuple[int, int]:
-    return int(row["epochs"]), int(row["seed"])
-
-
 def decode(digits: str) -> Architecture:
     return SPACE.decode([int(digit) for digit in digits])
 
@@ -197,17 +236,20 @@ def main() -> None:
     parser.add_argument("part", choices=("rank", "alone", "finalists", "show"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=CONFIG.supernet.recipe.epochs, help="of the supernet")
+    parser.add_argument("--warmup", type=float, default=CONFIG.supernet.warmup, help="of the supernet")
+    parser.add_argument("--long", type=int, default=LONG_EPOCHS, help="epochs of a stand-alone training")
     parser.add_argument("--architectures", type=int, default=RANKED, help="to be judged or trained")
     arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     match arguments.part:
         case "rank":
-            rank(arguments.seeds, arguments.architectures, arguments.epochs)
+            for seed in range(arguments.seeds):
+                rank(Training(arguments.epochs, arguments.warmup, seed), arguments.architectures)
         case "alone":
-            train_alone(architectures(SPACE, arguments.architectures), arguments.seeds)
+            train_alone(architectures(SPACE, arguments.architectures), arguments.seeds, arguments.long)
         case "finalists":
             chosen = [digits for by_way in finalists().values() for some in by_way.values() for digits in some]
-            train_alone(list(dict.fromkeys(chosen)), arguments.seeds)
+            train_alone(list(dict.fromkeys(chosen)), arguments.seeds, arguments.long)
         case "show":
             show()
 

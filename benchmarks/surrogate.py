@@ -15,6 +15,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from mnascli.space import Architecture, lower
 from mnascli.space.cost import op_cost
 from mnascli.space.layers import AveragePool, Conv, SqueezeExcite
 
+SHARED = Path(__file__).with_name("one_shot") / "shared.csv"
 COLLAPSED = 0.6
 Array = npt.NDArray[np.float64]
 
@@ -39,11 +41,13 @@ class Surrogate:
     """Accuracy and latency of any architecture; fitted when it is first asked.
 
     `limit` takes the table's first so many trainings only, so that runs of different times have the same landscape.
+    With `shared` the accuracies are not those of the trainings but the ones read off the supernet of
+    benchmarks/one_shot.py, which come without noise.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, shared: bool = False) -> None:
         self.space = quick_space()
-        self.noise, accuracies = read_accuracies(limit)
+        self.noise, accuracies = read_shared() if shared else read_accuracies(limit)
         latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
         self.collapsed = [digits for digits, accuracy in accuracies.items() if accuracy < COLLAPSED]
         self.trained = [digits for digits in accuracies if digits not in self.collapsed]
@@ -144,6 +148,11 @@ def read_accuracies(limit: int | None) -> tuple[float, dict[str, float]]:
     return noise, {digits: statistics.mean(values) for digits, values in by_architecture.items()}
 
 
+def read_shared() -> tuple[float, dict[str, float]]:
+    """No noise, and the accuracy of each architecture with the weights of the supernet's first seed."""
+    return 0.0, {row["architecture"]: float(row["validation"]) for row in rows(SHARED) if row["seed"] == "0"}
+
+
 def report(name: str, truth: Array, foretold: Array, unit: float) -> str:
     residuals = truth - foretold
     r2 = 1 - float((residuals**2).sum() / ((truth - truth.mean()) ** 2).sum())
@@ -163,6 +172,11 @@ def main() -> None:
     print(report("latency", surrogate.latencies_ms, foretold, 1000))
     foretold = cross_val_predict(accuracy_model(), choices, surrogate.accuracies, cv=folds)
     print(report("accuracy", surrogate.accuracies, foretold, 100))
+    if SHARED.exists():
+        shared = Surrogate(shared=True)
+        choices = shared.features(shared.trained)[0]
+        foretold = cross_val_predict(accuracy_model(), choices, shared.accuracies, cv=folds)
+        print(report("accuracy with shared weights", shared.accuracies, foretold, 100))
     spread = float(surrogate.accuracies.std())
     explained = max(0.0, 1 - surrogate.noise**2 / spread**2)
     print(f"noise between seeds {surrogate.noise:.4f}, spread over architectures {spread:.4f}: of its variance at most")

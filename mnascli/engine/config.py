@@ -51,7 +51,10 @@ class SupernetConfig(Schema):
     """One training for all candidates: what `evaluator: supernet` does."""
 
     recipe: Recipe = Field(
-        Recipe(epochs=30, learning_rate=0.4, clip_gradient_norm=5.0), description="Training of the supernet."
+        Recipe(
+            epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995, channels_last=False
+        ),
+        description="Training of the supernet. Many steps count for more than many pictures a step.",
     )
     sampling: Literal["uniform", "reward"] = Field(
         "uniform",
@@ -59,7 +62,7 @@ class SupernetConfig(Schema):
         "validation part and the latency model (TuNAS), and that the search goes on with.",
     )
     warmup: float = Field(
-        0.9,
+        0.6,
         ge=0,
         lt=1,
         description="Share of the steps in which decisions of candidates are by chance still those of one that is the "

@@ -15,6 +15,10 @@ DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 MOST_WORKERS = 16
 
+# What oneDNN has built for a shape of convolution is kept; its own limit is 1,024. The children of a supernet have more
+# shapes, and building them again took a third of each step.
+ONEDNN_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+
 # malloc.h of glibc
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -53,7 +57,11 @@ def decoding_workers(machine: torch.device, processes: int) -> int:
 
 
 def set_up_process(threads: int | None) -> None:
-    """Make torch fast in this process on `threads` CPU threads (None: leave their number as it is)."""
+    """Make torch fast in this process on `threads` CPU threads (None: leave their number as it is).
+
+    All of it comes to bear if nothing was computed yet.
+    """
+    os.environ.setdefault(ONEDNN_CACHE, "16384")  # oneDNN looks at it once, at its first convolution
     if threads is not None:
         torch.set_num_threads(threads)
     # Activations that fade to denormal numbers would slow a CPU down many times.
