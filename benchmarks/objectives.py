@@ -26,6 +26,10 @@ from mnascli.search.objective import Kind
 from mnascli.space import Space
 
 TRIALS = 200
+# With the exponent or weight of its source (None), and absolute with a heavier one.
+KINDS: tuple[tuple[Kind, float | None], ...] = (
+    ("soft", None), ("hard", None), ("absolute", None), ("absolute", -0.5), ("absolute", -2.0)
+)  # fmt: skip
 BATCH = 4
 
 
@@ -72,11 +76,10 @@ def targets(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
     print("deviation of latency from target: median of its size, [quartiles with sign]; accuracy of the winner, median")
     print("| objective | the winner | objective alone | accuracy | within 3 % |")
     print("|---|---|---|---|---|")
-    kinds: list[Kind] = ["soft", "hard", "absolute"]
-    for kind in kinds:
+    for kind, beta in KINDS:
         winner_off, alone_off, accuracies = [], [], []
         for target_ms in steps:
-            objective = Objective(kind=kind, target_ms=target_ms)
+            objective = Objective(kind=kind, beta=beta, target_ms=target_ms)
             for seed in range(seeds):
                 found = search(landscape, objective, target_ms, seed, trials)
                 alone_off.append(found.best.latency_ms / target_ms - 1)
@@ -85,7 +88,8 @@ def targets(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
                     accuracies.append(found.winner.accuracy)
         within = sum(abs(off) <= 0.03 for off in winner_off)
         missed = len(steps) * seeds - len(winner_off)
-        print(f"| {kind} | {deviation(winner_off)} | {deviation(alone_off)} | {statistics.median(accuracies):.3f} "
+        name = kind if beta is None else f"{kind}, beta {beta:g}"
+        print(f"| {name} | {deviation(winner_off)} | {deviation(alone_off)} | {statistics.median(accuracies):.3f} "
               f"| {within}/{len(winner_off)}{f', {missed} found none' if missed else ''} |", flush=True)  # fmt: skip
 
 

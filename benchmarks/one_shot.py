@@ -2,6 +2,7 @@
 
     python benchmarks/one_shot.py rank        supernets, and their children's accuracies of the table's architectures
     python benchmarks/one_shot.py alone       architectures of the table, each trained for longer
+    python benchmarks/one_shot.py inherit     the same ones, their training begun with their share of the supernet
     python benchmarks/one_shot.py finalists   the same for the best of each way of judging at each target
     python benchmarks/one_shot.py show        the tables, of what there is
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ from mnascli import nets
 from mnascli.engine.config import resolve
 from mnascli.engine.job import load_data
 from mnascli.engine.one_shot import new_supernet
+from mnascli.nets.network import Network
+from mnascli.nets.supernet import Supernet
 from mnascli.search.ranking import kendall_tau
 from mnascli.space import Architecture
 from mnascli.training.loop import train
@@ -34,7 +37,8 @@ from mnascli.training.one_shot import Uniform, calibrated, train_supernet
 from mnascli.training.scoring import evaluate
 
 FOLDER = Path(__file__).with_name("one_shot")
-ALONE, SHARED, EPOCHS = FOLDER / "alone.csv", FOLDER / "shared.csv", FOLDER / "epochs.csv"
+ALONE, INHERITED = FOLDER / "alone.csv", FOLDER / "inherited.csv"
+SHARED, EPOCHS = FOLDER / "shared.csv", FOLDER / "epochs.csv"
 EACH = "training each for an epoch"
 RANKED = 30
 PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy: what it is to be told apart by
@@ -44,20 +48,22 @@ FINALISTS = 2  # of each way and target
 CONFIG = resolve("quick", None, {"evaluator": "supernet"})
 SPACE = quick_space()
 
+Begin = Callable[[Architecture, int], Network]  # the network that a training begins with, for a seed
 
-def train_alone(wanted: list[str], seeds: int, epochs: int) -> None:
-    """Train for so many epochs what is missing of the wanted architectures, one seed after the other."""
+
+def train_alone(file: Path, begin: Begin, wanted: list[str], seeds: int, epochs: int) -> None:
+    """Train for so many epochs what `file` lacks of the wanted architectures, one seed after the other."""
     dataset = load_data(CONFIG)
     recipe = CONFIG.final.recipe.model_copy(update={"epochs": epochs, "batch_size": 64})
     for seed in range(seeds):
         for digits in wanted:
-            done = {(row["architecture"], row["epochs"], row["seed"]) for row in rows(ALONE)}
+            done = {(row["architecture"], row["epochs"], row["seed"]) for row in rows(file)}
             if (digits, str(epochs), str(seed)) not in done:
                 began = time.process_time()
-                network = nets.build(decode(digits), seed)
+                network = begin(decode(digits), seed)
                 train(network, dataset, recipe, seed=seed, threads=1)
                 parts = {part: f"{evaluate(network, getattr(dataset, part), dataset).top1:.5f}" for part in PARTS}
-                append(ALONE, architecture=digits, epochs=epochs, seed=seed, **parts,
+                append(file, architecture=digits, epochs=epochs, seed=seed, **parts,
                        cpu_s=f"{time.process_time() - began:.1f}")  # fmt: skip
 
 
@@ -77,22 +83,31 @@ def training_of(row: dict[str, str]) -> Training:
 
 
 def rank(training: Training, count: int) -> None:
-    """Train a supernet, resumably, and read off the accuracy of each architecture."""
-    dataset = load_data(CONFIG)
+    """Read off a supernet's accuracy of each architecture."""
+    dataset, key = load_data(CONFIG), training._asdict()
     done = {row["architecture"] for row in rows(SHARED) if training_of(row) == training}
     missing = [digits for digits in architectures(SPACE, count) if digits not in done]
-    if not missing:
-        return
-    supernet, key = new_supernet(SPACE, training.seed), training._asdict()
-    spent_s = [time.process_time()]
+    supernet = trained_supernet(training) if missing else None
+    for digits in missing:
+        assert supernet is not None
+        began = time.process_time()
+        accuracy = evaluate(calibrated(supernet, decode(digits), dataset), dataset.validation, dataset).top1
+        append(SHARED, architecture=digits, **key, validation=f"{accuracy:.5f}",
+               cpu_s=f"{time.process_time() - began:.2f}")  # fmt: skip
+
+
+def trained_supernet(training: Training) -> Supernet:
+    """Train it, resumably: what was trained already is only read."""
+    supernet, spent_s = new_supernet(SPACE, training.seed), [time.process_time()]
 
     def on_epoch(epoch: int, loss: float) -> None:
         spent_s.append(time.process_time())
-        append(EPOCHS, **key, epoch=epoch, loss=f"{loss:.4f}", cpu_s=f"{spent_s[-1] - spent_s[-2]:.1f}")
+        cpu_s = spent_s[-1] - spent_s[-2]
+        append(EPOCHS, **training._asdict(), epoch=epoch, loss=f"{loss:.4f}", cpu_s=f"{cpu_s:.1f}")
 
     train_supernet(
         supernet,
-        dataset,
+        load_data(CONFIG),
         CONFIG.supernet.recipe.model_copy(update={"epochs": training.epochs}),
         Uniform(SPACE, training.seed),
         warmup=training.warmup,
@@ -101,11 +116,7 @@ def rank(training: Training, count: int) -> None:
         folder=FOLDER / "supernets" / "-".join(map(str, training)),
         on_epoch=on_epoch,
     )
-    for digits in missing:
-        began = time.process_time()
-        accuracy = evaluate(calibrated(supernet, decode(digits), dataset), dataset.validation, dataset).top1
-        append(SHARED, architecture=digits, **key, validation=f"{accuracy:.5f}",
-               cpu_s=f"{time.process_time() - began:.2f}")  # fmt: skip
+    return supernet
 
 
 def ways() -> dict[str | Training, dict[str, float]]:
@@ -119,57 +130,41 @@ def ways() -> dict[str | Training, dict[str, float]]:
     return found
 
 
-def stand_alone() -> dict[str, dict[str, float]]:
-    """By length of training the accuracies of the ranked architectures, means over parts and seeds."""
+def in_full() -> dict[str, dict[str, list[float]]]:
+    """By kind of training the accuracies of each of the ranked architectures, means over parts, a value a seed."""
     ranked = architectures(SPACE, RANKED)
-    found: dict[str, dict[str, list[float]]] = {"1 epoch": {}}
-    for row in rows(ACCURACY):
-        if row["architecture"] in ranked:
-            accuracy = (float(row["validation"]) + float(row["test"])) / 2
-            found["1 epoch"].setdefault(row["architecture"], []).append(accuracy)
-    for row in rows(ALONE):
-        if row["architecture"] in ranked:
-            of_length = found.setdefault(f"{row['epochs']} epochs", {})
-            of_length.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in PARTS))
-    return {
-        length: {digits: statistics.mean(values) for digits, values in accuracies.items()}
-        for length, accuracies in found.items()
-    }
+    found: dict[str, dict[str, list[float]]] = {}
+    for file, parts, suffix in ((ACCURACY, PARTS[::2], ""), (ALONE, PARTS, ""), (INHERITED, PARTS, ", inherited")):
+        for row in rows(file):
+            if row["architecture"] in ranked:
+                of_kind = found.setdefault(f"{row.get('epochs', '1')} epochs{suffix}", {})
+                of_kind.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in parts))
+    return found
 
 
 def show() -> None:
-    alone = stand_alone()
-    print("Kendall's tau with the accuracy of stand-alone trainings of so many epochs (p-value, architectures)\n")
-    print(f"| judged by | {' | '.join(alone)} | images trained on | processor, s |")
-    print("|---" * (len(alone) + 3) + "|")
+    trained = in_full()
+    means = {kind: {one: statistics.mean(values) for one, values in by.items()} for kind, by in trained.items()}
+    print("Kendall's tau with the accuracy after trainings of so many epochs, new or begun with inherited weights")
+    print("(p-value, architectures)\n")
+    print(f"| judged by | {' | '.join(trained)} | images trained on | processor, s |")
+    print("|---" * (len(trained) + 3) + "|")
     images = len(load_data(CONFIG).train.labels)
-    judged = {"1 epoch": EACH}
     for way, accuracies in ways().items():
-        taus = ["-" if judged.get(length) == way else tau_text(accuracies, truth) for length, truth in alone.items()]
+        taus = ["-" if (way, kind) == (EACH, "1 epochs") else tau_text(accuracies, means[kind]) for kind in trained]
         print(f"| {way} | {' | '.join(taus)} | {cost_text(way, images)} |")
-    lengths = list(alone)
-    for shorter, longer in pairwise(lengths):
-        print(f"\n{shorter} with {longer}, of the same architectures: {tau_text(alone[shorter], alone[longer])}")
-    for length, accuracies in alone.items():
-        spread = f"spread over architectures {statistics.stdev(accuracies.values()):.4f}"
-        print(f"\n{length}: {len(accuracies)} architectures, {seeds_text(length)}, {spread}")
+    print("\n| trained for | architectures | seeds | accuracy, mean | spread | of a seed | that of new weights |")
+    print("|---|---|---|---|---|---|---|")
+    for kind, by_architecture in trained.items():
+        new = means.get(kind.removesuffix(", inherited"), {})
+        same = [new[one] for one in by_architecture if one in new]
+        counts = [len(values) for values in by_architecture.values()]
+        variances = [statistics.variance(values) for values in by_architecture.values() if len(values) > 1]
+        noise = f"{statistics.mean(variances) ** 0.5:.4f}" if variances else "-"
+        mean, spread = statistics.mean(means[kind].values()), statistics.stdev(means[kind].values())
+        print(f"| {kind} | {len(counts)} | {min(counts)} to {max(counts)} | {mean:.4f} | {spread:.4f} | {noise} "
+              f"| {statistics.mean(same):.4f} |")  # fmt: skip
     show_finalists()
-
-
-def seeds_text(length: str) -> str:
-    """How many seeds, and how much they differ."""
-    ranked = architectures(SPACE, RANKED)
-    by_architecture: dict[str, list[float]] = {}
-    for row in rows(ALONE):
-        if f"{row['epochs']} epochs" == length and row["architecture"] in ranked:
-            mean = statistics.mean(float(row[part]) for part in PARTS)
-            by_architecture.setdefault(row["architecture"], []).append(mean)
-    if not by_architecture:
-        return "the table's seeds"
-    counts = [len(values) for values in by_architecture.values()]
-    variances = [statistics.variance(values) for values in by_architecture.values() if len(values) > 1]
-    noise = f" that differ by {statistics.mean(variances) ** 0.5:.4f}" if variances else ""
-    return f"{min(counts)} to {max(counts)} seeds{noise}"
 
 
 def tau_text(judged: dict[str, float], trained: dict[str, float]) -> str:
@@ -209,22 +204,22 @@ def finalists() -> dict[float, dict[str | Training, list[str]]]:
 
 def show_finalists() -> None:
     latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
-    trained: dict[str, list[dict[str, str]]] = {}
-    for row in rows(ALONE):
-        if int(row["epochs"]) == LONG_EPOCHS:
-            trained.setdefault(row["architecture"], []).append(row)
-    print(f"\nthe best of {FINALISTS} after {LONG_EPOCHS} epochs\n")
+    print(f"\nthe best of {FINALISTS} after {LONG_EPOCHS} epochs, those of a supernet begun with inherited weights\n")
     print("| target, ms | way | winner, ms | test accuracy | seeds |\n|---|---|---|---|---|")
     for target_ms, by_way in finalists().items():
         for way, some in by_way.items():
+            trained: dict[str, list[dict[str, str]]] = {}
+            for row in rows(INHERITED if isinstance(way, Training) else ALONE):
+                if int(row["epochs"]) == LONG_EPOCHS:
+                    trained.setdefault(row["architecture"], []).append(row)
             if not all(digits in trained for digits in some):
                 continue
-            selection = {one: statistics.mean(float(row["selection"]) for row in trained[one]) for one in some}
+            selection = {one: float(trained[one][0]["selection"]) for one in some}  # of the first seed
             winner = max(some, key=selection.__getitem__)
             tests = [float(row["test"]) for row in trained[winner]]
-            print(
-                f"| {target_ms:.3f} | {way} | {latencies[winner]:.3f} | {statistics.mean(tests):.4f} | {len(tests)} |"
-            )
+            spread = f" ± {statistics.stdev(tests):.4f}" if len(tests) > 1 else ""
+            print(f"| {target_ms:.3f} | {way} | {latencies[winner]:.3f} | {statistics.mean(tests):.4f}{spread} "
+                  f"| {len(tests)} |")  # fmt: skip
 
 
 def decode(digits: str) -> Architecture:
@@ -233,7 +228,7 @@ def decode(digits: str) -> Architecture:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("rank", "alone", "finalists", "show"))
+    parser.add_argument("part", choices=("rank", "alone", "inherit", "finalists", "show"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=CONFIG.supernet.recipe.epochs, help="of the supernet")
     parser.add_argument("--warmup", type=float, default=CONFIG.supernet.warmup, help="of the supernet")
@@ -241,15 +236,24 @@ def main() -> None:
     parser.add_argument("--architectures", type=int, default=RANKED, help="to be judged or trained")
     arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
+    ranked = architectures(SPACE, arguments.architectures)
+    training = Training(arguments.epochs, arguments.warmup, 0)
     match arguments.part:
         case "rank":
             for seed in range(arguments.seeds):
-                rank(Training(arguments.epochs, arguments.warmup, seed), arguments.architectures)
+                rank(training._replace(seed=seed), arguments.architectures)
         case "alone":
-            train_alone(architectures(SPACE, arguments.architectures), arguments.seeds, arguments.long)
+            train_alone(ALONE, nets.build, ranked, arguments.seeds, arguments.long)
+        case "inherit":
+            supernet = trained_supernet(training)
+            train_alone(INHERITED, lambda one, _: supernet.extract(one), ranked, arguments.seeds, arguments.long)
         case "finalists":
-            chosen = [digits for by_way in finalists().values() for some in by_way.values() for digits in some]
-            train_alone(list(dict.fromkeys(chosen)), arguments.seeds, arguments.long)
+            supernet = trained_supernet(training)
+            for by_way in finalists().values():
+                train_alone(ALONE, nets.build, by_way[EACH], arguments.seeds, LONG_EPOCHS)
+                train_alone(
+                    INHERITED, lambda one, _: supernet.extract(one), by_way[training], arguments.seeds, LONG_EPOCHS
+                )
         case "show":
             show()
 

@@ -51,9 +51,7 @@ class SupernetConfig(Schema):
     """One training for all candidates: what `evaluator: supernet` does."""
 
     recipe: Recipe = Field(
-        Recipe(
-            epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995, channels_last=False
-        ),
+        Recipe(epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995, channels_last=False),
         description="Training of the supernet. Many steps count for more than many pictures a step.",
     )
     sampling: Literal["uniform", "reward"] = Field(
@@ -149,7 +147,7 @@ def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, 
         path = Path(name) if Path(name).suffix else template_path(name)
         values = _read_template(path)
         source = str(config_file) if config_file else str(path)
-    return parse(Config, _merge(_merge(values, from_file), flags), source)
+    return parse(Config, _over(_over(values, from_file), flags), source)
 
 
 def dump(config: Config) -> str:
@@ -172,7 +170,7 @@ def _read_template(path: Path) -> dict[str, Any]:
     values = read_yaml(path)
     below = values.pop("template", None)
     if below is not None:
-        values = _merge(_read_template(template_path(below)), values)
+        values = _over(_read_template(template_path(below)), values)
     parse(Config, values, str(path))  # so that an error names the file it stands in
     return values
 
@@ -214,6 +212,14 @@ def final_recipe(
         if not equals:
             raise UsageError(f"--set {setting}: KEY=VALUE was expected, as in mixup=0.2")
     return parse(Recipe, _merge(_merge(config.final.recipe.model_dump(), changes), flags), "options")
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """As `_merge`, but options of one searcher do not become those of another."""
+    result, mine = _merge(below, above), above.get("searcher")
+    if isinstance(mine, Mapping) and mine.get("name") not in (None, (below.get("searcher") or {}).get("name")):
+        result["searcher"]["options"] = mine.get("options") or {}
+    return result
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

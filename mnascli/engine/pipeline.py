@@ -64,14 +64,15 @@ def _set_target(job: Job) -> None:
         targets = targets_by_device(job.config.target_ms, job.benches)
         for bench in job.benches:
             _warn(job, checks.reachable(bench, job.space, targets[bench.name]))
-        job.run.append("target_set", target_ms=targets, why="given")
+        job.run.append("target_set", target_ms=targets, objective=job.config.objective.kind, why="given")
         return
     reference = job.config.target_from
     architecture = job.space.adapt(load(reference.model).on(width=reference.width))
     label = f"{reference.model} x{reference.width:g}"
     latency_ms = {bench.name: median_ms(bench.measure([architecture])[0], label) for bench in job.benches}
     job.run.append("reference_measured", model=label, architecture=str(architecture), latency_ms=latency_ms)
-    job.run.append("target_set", target_ms=latency_ms, why=f"the latency of {label}")
+    why = f"the latency of {label}"
+    job.run.append("target_set", target_ms=latency_ms, objective=job.config.objective.kind, why=why)
 
 
 def _warn(job: Job, message: str | None) -> None:

@@ -118,6 +118,7 @@ class RunState:
     devices: dict[str, DeviceState] = field(default_factory=dict)  # by serial
     paused: dict[str, str] = field(default_factory=dict)  # why nothing is measured, by `DeviceState.device`
     targets_ms: dict[str, float] = field(default_factory=dict)
+    objective: str = "soft"  # its kind
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
     supernet_epochs: int = 0  # that the supernet was trained for, so far
     long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -155,6 +156,7 @@ class RunState:
             self.references[event["model"]] = _body(event)
         elif kind == "target_set":
             self.targets_ms = dict(event["target_ms"])
+            self.objective = event.get("objective", "soft")  # runs of 0.1 did not say
         elif kind == "supernet_epoch":
             self.supernet_epochs = event["epoch"]
         elif kind == "asked":
@@ -223,13 +225,17 @@ class RunState:
         return [trial for trial in self.trials.values() if trial.state == "failed"]
 
     def ranking(self) -> list[Trial]:
-        """Finished trials, the best first: by accuracy those that meet every target, then by reward the others."""
+        """Finished trials, the best first: those that meet every target by accuracy, then the others by reward.
+
+        The absolute reward wants the target itself, and not what is well within it: there the reward says it for all.
+        """
         return sorted(self.done(), key=self.rank, reverse=True)
 
     def rank(self, trial: Trial) -> tuple[bool, float, int]:
         """What `ranking` sorts by: the greater, the better."""
         meets = self.meets_targets(trial.latency_ms)
-        return meets, (trial.accuracy if meets else trial.reward) or 0.0, -trial.trial
+        by_accuracy = meets and self.objective != "absolute"
+        return meets, (trial.accuracy if by_accuracy else trial.reward) or 0.0, -trial.trial
 
     def best(self) -> Trial | None:
         """The first of `ranking`, None where no trial is done."""
