@@ -225,6 +225,8 @@ class Overview:
                 self._ends.append(event["time"])
                 self._asked.clear()
                 self.trials_wanted = event.get("trials", self.trials_wanted)
+            case "latency_modelled" if self._ends:
+                self._ends[0] = event["time"]  # the supernet's epochs begin after the last of them
             case "long_trained" | "supernet_epoch":
                 self._ends.append(event["time"])
             case kind if kind not in KNOWN and isinstance(event.get("device"), str):

@@ -54,7 +54,6 @@ def test_the_best_meets_the_target_where_one_does() -> None:
     assert state.best() is state.trials[2]
 
 
-
 def test_under_the_absolute_reward_the_best_is_near_the_target() -> None:
     rows = [("target_set", {"target_ms": {"host": 10.0}, "objective": "absolute", "why": "given"}), asked(0, 0, 1, 2)]
     for trial, latency_ms, accuracy, reward in ((0, 5.0, 0.72, 0.67), (1, 9.9, 0.70, 0.699), (2, 10.1, 0.75, 0.749)):

@@ -180,3 +180,15 @@ def test_a_log_that_grows_by_halves_of_lines(tmp_path: Path) -> None:
         read += reader.read()
     assert read == search(5)
     assert reader.offset == len(lines)
+
+
+def test_the_time_that_a_latency_model_took_is_not_an_epochs() -> None:
+    view = overview(
+        [
+            event("run_started", 0.0),
+            event("phase", 0.0, phase="supernet"),
+            event("latency_modelled", 500.0, device="phone", median=0.05, tau=0.9),
+            event("supernet_epoch", 520.0, epoch=1, loss=1.0),
+        ]
+    )
+    assert view.left_s(Plan(trials=40, long_runs=4, supernet_epochs=5)) == pytest.approx(80.0)
