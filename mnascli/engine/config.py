@@ -82,7 +82,11 @@ class SupernetConfig(Schema):
     candidates: int = Field(60, ge=20, description="Candidates to measure for a latency model.")
     measured: int = Field(10, ge=1, description="Of predicted candidates so many are measured, the best first.")
     weights: Path | None = Field(None, description="A supernet of another search, to be used again; null: train one.")
-    inherit: bool = Field(False, description="Finalists begin their long training with their share of the supernet.")
+    inherit: bool = Field(
+        True,
+        description="Finalists begin their long training with their share of the supernet. It was measured to help "
+        "(benchmarks/one_shot.py), and what comes out of it is what the supernet ranks; new trainings it does not.",
+    )
 
 
 class FinalConfig(Schema):
@@ -162,7 +166,7 @@ def load(path: Path) -> Config:
 
 def templates() -> dict[str, Config]:
     """The shipped templates by name."""
-    paths = sorted(folder("templates").glob("*.yaml"))
+    paths = sorted(folder("templates").glob("*.yaml"), key=lambda path: path.stem)
     return {path.stem: parse(Config, _read_template(path), str(path)) for path in paths}
 
 

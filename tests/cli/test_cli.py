@@ -82,7 +82,8 @@ def test_lists() -> None:
     assert {entry["model"] for entry in answer("models", "list")["models"]} >= {"mnasnet-a1"}  # type: ignore[attr-defined]
     host = answer("devices", "list")["devices"][0]  # type: ignore[index]
     assert {"name", "kind", "serial", "state"} <= host.keys()
-    assert [entry["template"] for entry in answer("templates", "list")["templates"]] == ["imagenet", "mnasnet", "quick"]  # type: ignore[attr-defined]
+    listed = [entry["template"] for entry in answer("templates", "list")["templates"]]  # type: ignore[attr-defined]
+    assert listed == ["imagenet", "mnasnet", "quick", "quick-supernet"]
     assert answer("templates", "show", "quick")["config"]["trials"] == 30  # type: ignore[index]
 
 

@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example_of_itself(name: str) -> None:
         ("mnas models show mnasnet-", {"mnasnet-a1", "mnasnet-b1"}),
         ("mnas models show my-", {"my-run"}),
         ("mnas report my", {"my-run"}),
-        ("mnas search --template q", {"quick"}),
+        ("mnas search --template q", {"quick", "quick-supernet"}),
         ("mnas benchmark mnasnet-a1 --device h", {"host"}),
         ("mnas doc", {"doctor"}),
     ],
