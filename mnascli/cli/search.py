@@ -177,7 +177,9 @@ def _report(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        _print_report(summary, path, state.targets_ms)
+        inherits = job.config.evaluator == "supernet" and job.config.supernet.inherit
+        how = "trained alike, but for what the found one inherits," if inherits else "all trained alike,"
+        _print_report(summary, path, f"Target {in_words(state.targets_ms)}; {how} measured in one go:")
     export = state.export
     if export is not None and not state.meets_targets(export["latency_ms"], job.config.final.tolerance):
         raise TargetMissedError(
@@ -186,7 +188,7 @@ def _report(job: Job, as_json: bool) -> None:
         )
 
 
-def _print_report(summary: dict[str, Any], path: Path, targets_ms: dict[str, float]) -> None:
+def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
     best = summary["best"]
     rows = []
     for entry in summary["comparison"]:
@@ -199,7 +201,7 @@ def _print_report(summary: dict[str, Any], path: Path, targets_ms: dict[str, flo
         rows.append((entry["model"], test, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
     seeds = max((entry["seeds"] for entry in summary["comparison"]), default=0)
     columns = ("model", f"test accuracy ({seeds} seeds)", "latency ms", "parameters", "multiply-adds")
-    print_table(columns, rows, title=f"\nTarget {in_words(targets_ms)}; all trained alike, measured in one go:")
+    print_table(columns, rows, title=f"\n{title}")
     if best is not None:
         print(f"\nfound:   {best['architecture']}")
     if summary["export"] is not None:

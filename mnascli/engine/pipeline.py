@@ -143,7 +143,10 @@ def validate_proxy(job: Job, candidates: int) -> dict[str, Any]:
 
 
 def _compare(job: Job, winner: Trial) -> None:
-    """The winner beside published networks scaled to its latency, all trained alike and measured in one go."""
+    """The winner beside published networks scaled to its latency, trained alike and measured in one go.
+
+    The winner of a supernet begins with its share of that, where finalists do; the published ones begin anew.
+    """
     run, config = job.run, job.config
     if run.state.phase == "finalists":
         run.append("phase", phase="compare")
