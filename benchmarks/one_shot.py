@@ -137,7 +137,8 @@ def in_full() -> dict[str, dict[str, list[float]]]:
     for file, parts, suffix in ((ACCURACY, PARTS[::2], ""), (ALONE, PARTS, ""), (INHERITED, PARTS, ", inherited")):
         for row in rows(file):
             if row["architecture"] in ranked:
-                of_kind = found.setdefault(f"{row.get('epochs', '1')} epochs{suffix}", {})
+                length = f"{row['epochs']} epochs" if "epochs" in row else "1 epoch"
+                of_kind = found.setdefault(length + suffix, {})
                 of_kind.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in parts))
     return found
 
@@ -151,7 +152,7 @@ def show() -> None:
     print("|---" * (len(trained) + 3) + "|")
     images = len(load_data(CONFIG).train.labels)
     for way, accuracies in ways().items():
-        taus = ["-" if (way, kind) == (EACH, "1 epochs") else tau_text(accuracies, means[kind]) for kind in trained]
+        taus = ["-" if (way, kind) == (EACH, "1 epoch") else tau_text(accuracies, means[kind]) for kind in trained]
         print(f"| {way} | {' | '.join(taus)} | {cost_text(way, images)} |")
     print("\n| trained for | architectures | seeds | accuracy, mean | spread | of a seed | that of new weights |")
     print("|---|---|---|---|---|---|---|")
