@@ -41,6 +41,7 @@ ALONE, INHERITED = FOLDER / "alone.csv", FOLDER / "inherited.csv"
 SHARED, EPOCHS = FOLDER / "shared.csv", FOLDER / "epochs.csv"
 EACH = "training each for an epoch"
 RANKED = 30
+FEWEST = 10  # architectures that a ranking is shown of
 PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy: what it is to be told apart by
 LONG_EPOCHS = 10  # of a stand-alone training, in batches of 64; all else as in the template's final one
 QUANTILES = (0.25, 0.5, 0.75)  # of the candidates' latencies: the targets
@@ -140,7 +141,7 @@ def in_full() -> dict[str, dict[str, list[float]]]:
                 length = f"{row['epochs']} epochs" if "epochs" in row else "1 epoch"
                 of_kind = found.setdefault(length + suffix, {})
                 of_kind.setdefault(row["architecture"], []).append(statistics.mean(float(row[part]) for part in parts))
-    return found
+    return {kind: by_architecture for kind, by_architecture in found.items() if len(by_architecture) >= FEWEST}
 
 
 def show() -> None:
@@ -165,7 +166,25 @@ def show() -> None:
         mean, spread = statistics.mean(means[kind].values()), statistics.stdev(means[kind].values())
         print(f"| {kind} | {len(counts)} | {min(counts)} to {max(counts)} | {mean:.4f} | {spread:.4f} | {noise} "
               f"| {statistics.mean(same):.4f} |")  # fmt: skip
+    show_likes({**means, **{str(way): accuracies for way, accuracies in ways().items() if isinstance(way, Training)}})
     show_finalists()
+
+
+def show_likes(judged: dict[str, dict[str, float]]) -> None:
+    """Which of the ranked architectures come out ahead: those of many layers, large kernels, identity skips?"""
+    print("\n| Kendall's tau of the accuracies with the number of | layers | 5x5 kernels | identity skips |")
+    print("|---|---|---|---|")
+    for kind, accuracies in judged.items():
+        ranked = [digits for digits in architectures(SPACE, RANKED) if digits in accuracies]
+        blocks = [decode(digits).blocks for digits in ranked]
+        numbers = [
+            [sum(block.repeats for block in some) for some in blocks],
+            [sum(block.kernel == 5 for block in some) for some in blocks],
+            [sum(block.skip == "identity" for block in some) for some in blocks],
+        ]
+        values = [accuracies[digits] for digits in ranked]
+        taus = [kendall_tau([float(number) for number in some], values) for some in numbers]
+        print(f"| {kind} | " + " | ".join(f"{tau:.2f} (p {p_value:.3f})" for tau, p_value in taus) + " |")
 
 
 def tau_text(judged: dict[str, float], trained: dict[str, float]) -> str:
