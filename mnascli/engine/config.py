@@ -84,8 +84,8 @@ class SupernetConfig(Schema):
     weights: Path | None = Field(None, description="A supernet of another search, to be used again; null: train one.")
     inherit: bool = Field(
         True,
-        description="Finalists begin their long training with their share of the supernet. It was measured to help "
-        "(benchmarks/one_shot.py), and what comes out of it is what the supernet ranks; new trainings it does not.",
+        description="Finalists begin their long training with their share of the supernet. Measured, it helps "
+        "trainings of a few epochs, whose order the supernet then foretells roughly (benchmarks/one_shot.py).",
     )
 
 
