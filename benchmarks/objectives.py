@@ -43,7 +43,6 @@ def search(
     objective: Objective | None,
     target_ms: float,
     seed: int,
-    trials_wanted: int,
     alike: bool = False,
 ) -> Found:
     """`objective` None maximises accuracy alone; `alike` gives all blocks the same choices."""
@@ -52,7 +51,7 @@ def search(
     searcher = create_searcher(config.name, space, seed, **config.options)
     rng = random.Random(f"objectives {seed}")
     trials: list[tuple[float, Seen]] = []
-    while len(trials) < trials_wanted:
+    while len(trials) < TRIALS:
         asked = searcher.ask(BATCH)
         indices = [space.encode(one) for one in asked]
         seen = landscape.trials([one * len(landscape.space.config.blocks) if alike else one for one in indices], rng)
@@ -70,9 +69,9 @@ def one_block(space: Space) -> Space:
     return Space(space.config.model_copy(update={"blocks": space.config.blocks[1:2]}), space.source)
 
 
-def targets(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
+def targets(landscape: searchers.Landscape, seeds: int) -> None:
     steps = [landscape.target_ms * 0.5 * 4 ** (step / 9) for step in range(10)]
-    print(f"{len(steps)} targets from {steps[0]:.3f} to {steps[-1]:.3f} ms, {trials} trials, {seeds} seeds;")
+    print(f"{len(steps)} targets from {steps[0]:.3f} to {steps[-1]:.3f} ms, {TRIALS} trials, {seeds} seeds;")
     print("deviation of latency from target: median of its size, [quartiles with sign]; accuracy of the winner, median")
     print("| objective | the winner | objective alone | accuracy | within 3 % |")
     print("|---|---|---|---|---|")
@@ -81,7 +80,7 @@ def targets(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
         for target_ms in steps:
             objective = Objective(kind=kind, beta=beta, target_ms=target_ms)
             for seed in range(seeds):
-                found = search(landscape, objective, target_ms, seed, trials)
+                found = search(landscape, objective, target_ms, seed)
                 alone_off.append(found.best.latency_ms / target_ms - 1)
                 if found.winner is not None:
                     winner_off.append(found.winner.latency_ms / target_ms - 1)
@@ -98,15 +97,15 @@ def deviation(values: list[float]) -> str:
     return f"{statistics.median(abs(value) for value in values):.1%} [{low:+.1%}, {high:+.1%}]"
 
 
-def ablation(landscape: searchers.Landscape, seeds: int, trials: int) -> None:
+def ablation(landscape: searchers.Landscape, seeds: int) -> None:
     target_ms = 0.6 * landscape.target_ms
     objective = Objective(kind="soft", target_ms=target_ms)
-    print(f"target {target_ms:.3f} ms, {trials} trials, {seeds} seeds; medians [quartiles]")
+    print(f"target {target_ms:.3f} ms, {TRIALS} trials, {seeds} seeds; medians [quartiles]")
     print("| objective | space | latency of the highest reward | accuracy of the winner within the target |")
     print("|---|---|---|---|")
     for name, wanted in (("accuracy", None), ("accuracy and latency (soft)", objective)):
         for alike in (True, False):
-            found = [search(landscape, wanted, target_ms, seed, trials, alike) for seed in range(seeds)]
+            found = [search(landscape, wanted, target_ms, seed, alike) for seed in range(seeds)]
             accuracies = [one.winner.accuracy for one in found if one.winner is not None]
             print(f"| {name} | {'a cell for all blocks' if alike else 'each block its own'} "
                   f"| {cell([one.best.latency_ms for one in found])} "
@@ -123,15 +122,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("targets", "ablation"))
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--shared", action="store_true", help="accuracies of the supernet instead of trainings")
     parser.add_argument("--rows", type=int, help="use the table's first so many trainings")
     arguments = parser.parse_args()
     landscape = searchers.Landscape(Surrogate(arguments.rows, arguments.shared))
     if arguments.what == "targets":
-        targets(landscape, arguments.seeds or 3, arguments.trials)
+        targets(landscape, arguments.seeds or 3)
     else:
-        ablation(landscape, arguments.seeds or 10, arguments.trials)
+        ablation(landscape, arguments.seeds or 10)
 
 
 if __name__ == "__main__":

@@ -88,9 +88,10 @@ def rank(training: Training, count: int) -> None:
     dataset, key = load_data(CONFIG), training._asdict()
     done = {row["architecture"] for row in rows(SHARED) if training_of(row) == training}
     missing = [digits for digits in architectures(SPACE, count) if digits not in done]
-    supernet = trained_supernet(training) if missing else None
+    if not missing:
+        return
+    supernet = trained_supernet(training)
     for digits in missing:
-        assert supernet is not None
         began = time.process_time()
         accuracy = evaluate(calibrated(supernet, decode(digits), dataset), dataset.validation, dataset).top1
         append(SHARED, architecture=digits, **key, validation=f"{accuracy:.5f}",

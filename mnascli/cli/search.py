@@ -177,8 +177,7 @@ def _report(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        inherits = job.config.evaluator == "supernet" and job.config.supernet.inherit
-        how = "trained alike, but for what the found one inherits," if inherits else "all trained alike,"
+        how = "trained alike, but for what the found one inherits," if job.config.inherits else "all trained alike,"
         _print_report(summary, path, f"Target {in_words(state.targets_ms)}; {how} measured in one go:")
     export = state.export
     if export is not None and not state.meets_targets(export["latency_ms"], job.config.final.tolerance):

@@ -134,6 +134,11 @@ class Config(Schema):
     final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
     space: SpaceConfig = Field(description="The architectures that may be built.")
 
+    @property
+    def inherits(self) -> bool:
+        """Whether long trainings of trials begin with their share of a supernet."""
+        return self.evaluator == "supernet" and self.supernet.inherit
+
 
 def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> Config:
     """The configuration out of a template, a config file over it, and flags over both.

@@ -110,8 +110,7 @@ def supernet_file(run: Run, config: Config) -> Path:
 
 def inherited(run: Run, config: Config, space: Space) -> tuple[Path, Space] | None:
     """The supernet that long trainings of trials begin with, None where they begin with new weights."""
-    inherits = config.evaluator == "supernet" and config.supernet.inherit
-    return (supernet_file(run, config), space) if inherits else None
+    return (supernet_file(run, config), space) if config.inherits else None
 
 
 def evaluator(

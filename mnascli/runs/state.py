@@ -156,7 +156,7 @@ class RunState:
             self.references[event["model"]] = _body(event)
         elif kind == "target_set":
             self.targets_ms = dict(event["target_ms"])
-            self.objective = event.get("objective", "soft")  # runs of 0.1 did not say
+            self.objective = event.get("objective", "soft")  # older logs do not say
         elif kind == "supernet_epoch":
             self.supernet_epochs = event["epoch"]
         elif kind == "asked":

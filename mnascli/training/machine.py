@@ -15,8 +15,8 @@ DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 MOST_WORKERS = 16
 
-# What oneDNN has built for a shape of convolution is kept; its own limit is 1,024. The children of a supernet have more
-# shapes, and building them again took a third of each step.
+# How many convolutions oneDNN keeps what it built for their shapes. By its own limit, 1,024, the children of a supernet
+# have it built again and again.
 ONEDNN_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 # malloc.h of glibc

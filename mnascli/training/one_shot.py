@@ -4,11 +4,10 @@ Whom to train a `Guide` says: `Uniform` draws each child uniformly. A guide that
 and weights in turn) is told, after each step, the accuracy of another child on a batch of the validation part.
 
 At first each path's features mean something else to the layers after it, so that single paths drawn uniformly learn
-slowly. So the training begins with one child, the anchor,
-and during the first `warmup` of the steps lets go of it: each decision is the sampled child's with a probability that
-rises from 0 to 1. A layer then learns to take another's place while most others stand still. (Once-for-all,
-1908.09791, shrinks from the largest child in steps; TuNAS, 2008.06120, has all operators and filters on instead. The
-two were not compared here.)
+slowly. So the training begins with one child, the anchor, and during the first `warmup` of the steps lets go of it:
+each decision is the sampled child's with a probability that rises from 0 to 1. A layer then learns to take another's
+place while most others stand still. (Once-for-all, 1908.09791, shrinks from the largest child in steps; TuNAS,
+2008.06120, has all operators and filters on instead. The two were not compared here.)
 """
 
 from __future__ import annotations
