@@ -3,7 +3,7 @@
 from mnascli.space.architecture import Architecture, ArchitectureError, Block
 from mnascli.space.cost import Cost, count
 from mnascli.space.factorized import OneOf, Space, load_space, make_space
-from mnascli.space.layers import Layer, Op, lower
+from mnascli.space.layers import Layer, Op, lower, network_id
 from mnascli.space.zoo import ZOO, load
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "load_space",
     "lower",
     "make_space",
+    "network_id",
 ]

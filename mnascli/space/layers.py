@@ -10,9 +10,10 @@ Shapes: feature maps are square; `size` is height = width. Padding is TensorFlow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from mnascli.space.architecture import Activation, Architecture, Block
 
@@ -94,9 +95,39 @@ class Layer:
     skip: Literal["identity"] | AveragePool | None = None
 
 
+class _Place(NamedTuple):
+    """What a layer of a block is made from, but for its name: the arguments of `block_layer`."""
+
+    block: Block
+    activation: Activation
+    channels: int
+    filters: int
+    stride: int
+    size: int
+
+
 def lower(architecture: Architecture) -> tuple[Layer, ...]:
     """All layers of an architecture, from the stem to the classifier, with resolved shapes."""
-    return tuple(_layers(architecture))
+    stem, places, end = _parts(architecture)
+    return stem, *(block_layer(name, *place) for name, place in places), *end
+
+
+def network_id(architecture: Architecture) -> str:
+    """16 hexadecimal digits that two architectures share if their layers are the same, and only then.
+
+    The names of layers say where in the architecture they stand and do not count: two blocks of 2 and 1 layers may be
+    the network of blocks of 1 and 2. The epsilon of batch norm, which no layer holds, counts.
+    """
+    stem, places, end = _parts(architecture)
+    digest = hashlib.sha256(repr((stem, end, float(architecture.bn_epsilon))).encode())
+    for _, place in places:
+        digest.update(_digest(place))
+    return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=1 << 14)  # the paper's space has some 9,000; lowering and printing all layers takes 15 times as long
+def _digest(place: _Place) -> bytes:
+    return hashlib.sha256(repr(block_layer("", *place)).encode()).digest()
 
 
 def same_size(size: int, stride: int) -> int:
@@ -116,18 +147,19 @@ def round_filters(filters: int, width: float, multiple: int = 8) -> int:
     return rounded + multiple if rounded < 0.9 * scaled else rounded
 
 
-def _layers(net: Architecture) -> Iterator[Layer]:
+def _parts(net: Architecture) -> tuple[Layer, list[tuple[str, _Place]], tuple[Layer, Layer]]:
+    """The stem, the name and place of every layer of the blocks, head and classifier."""
     channels = round_filters(net.stem_filters, net.width)
     stem = Conv(
         "stem.conv", net.channels, channels, net.stem_kernel, net.stem_stride, net.size, activation=net.activation
     )
-    yield Layer("stem", (stem,))
     size = stem.out_size
+    places = []
     for index, block in enumerate(net.blocks):
         filters = round_filters(block.filters, net.width)
         for repeat in range(block.repeats):
             stride = block.stride if repeat == 0 else 1
-            yield block_layer(f"blocks.{index}.{repeat}", block, net.activation, channels, filters, stride, size)
+            places.append((f"blocks.{index}.{repeat}", _Place(block, net.activation, channels, filters, stride, size)))
             channels, size = filters, same_size(size, stride)
     head_filters = net.head_filters
     if net.head_grows and net.width > 1:
@@ -136,10 +168,9 @@ def _layers(net: Architecture) -> Iterator[Layer]:
     if head_filters:
         head.append(Conv("head.conv", channels, head_filters, 1, 1, size, activation=net.activation))
         channels = head_filters
-    yield Layer("head", (*head, GlobalMean("head.mean", channels, size)))
-    yield Layer(
-        "classifier", (Dropout("classifier.dropout", net.dropout), Dense("classifier.dense", channels, net.classes))
-    )
+    classifier = Dropout("classifier.dropout", float(net.dropout)), Dense("classifier.dense", channels, net.classes)
+    end = Layer("head", (*head, GlobalMean("head.mean", channels, size))), Layer("classifier", classifier)
+    return Layer("stem", (stem,)), places, end
 
 
 def block_layer(
