@@ -27,6 +27,7 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     """
     from mnascli.runs import RunError, read_state
     from mnascli.runs import list_runs as find
+    from mnascli.runs.winner import winner
 
     entries: list[dict[str, Any]] = []
     for path in find(runs):
@@ -35,7 +36,7 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
         except RunError as error:
             entries.append({"run": path.name, "state": "damaged", "problem": str(error)})
             continue
-        best = state.best()
+        best = winner(state)
         word = "finished" if state.is_finished else "stopped" if state.stopped else state.phase
         entry = {"run": path.name, "state": word, "trials": len(state.done()), "failed": len(state.failed())}
         entries.append({**entry, "best_accuracy": best.accuracy if best else None, "problem": state.stopped or ""})
@@ -99,7 +100,7 @@ def validate(
     Example: mnas runs validate demo
     """
     from mnascli.cli.progress import SearchProgress
-    from mnascli.engine import pipeline
+    from mnascli.engine import finals
     from mnascli.engine.job import reopen
     from mnascli.engine.validation import verdict
     from mnascli.runs import find_run
@@ -108,7 +109,7 @@ def validate(
     job = reopen(path)
     try:
         with SearchProgress(job.config, job.run):
-            outcome = pipeline.validate_proxy(job, candidates)
+            outcome = finals.validate_proxy(job, candidates)
     finally:
         job.close()
     if as_json:

@@ -187,8 +187,17 @@ def _report(job: Job, as_json: bool) -> None:
         )
 
 
+def lead_in_words(baseline: dict[str, Any] | None) -> str | None:
+    """The points that the found network is ahead of a baseline by, with their interval of 95 %."""
+    if baseline is None or baseline["points"] is None:
+        return None
+    low, high = baseline["interval"]
+    return f"{baseline['points']:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
 def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
-    best = summary["best"]
+    best, by_proxy = summary["best"], summary["best_by_proxy"]
+    leads = {one["model"]: one for one in summary["baselines"]}
     rows = []
     for entry in summary["comparison"]:
         spread = f" ± {entry['test_spread']:.3f}" if entry["test_spread"] is not None else ""
@@ -197,12 +206,17 @@ def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
         latency = " ".join(
             f"{device} {ms:.3f}" if len(latencies) > 1 else f"{ms:.3f}" for device, ms in latencies.items()
         )
-        rows.append((entry["model"], test, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
+        lead = lead_in_words(leads.get(entry["model"]))
+        rows.append((entry["model"], test, lead, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
     seeds = max((entry["seeds"] for entry in summary["comparison"]), default=0)
-    columns = ("model", f"test accuracy ({seeds} seeds)", "latency ms", "parameters", "multiply-adds")
+    columns = ("model", f"test accuracy ({seeds} seeds)", "found is ahead by", "latency ms", "parameters", "mult-adds")
     print_table(columns, rows, title=f"\n{title}")
+    for failure in summary["failed_long_trainings"]:
+        print(f"the training of {failure['model']} (seed {failure['seed']}) failed: {failure['reason']}")
     if best is not None:
-        print(f"\nfound:   {best['architecture']}")
+        print(f"\nfound:   trial {best['trial']}: {best['architecture']}")
+    if by_proxy is not None and best is not None and by_proxy["trial"] != best["trial"]:
+        print(f"         (trial {by_proxy['trial']} was the best by its short training)")
     if summary["export"] is not None:
         export = summary["export"]
         again = in_words(export["latency_ms"])

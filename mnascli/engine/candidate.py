@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from mnascli import nets
 from mnascli.data import Dataset, load
+from mnascli.runs import write_atomically
 from mnascli.space import Architecture, Space
 from mnascli.training.checkpoint import save_checkpoint
 from mnascli.training.loop import train
 from mnascli.training.machine import set_up_process
 from mnascli.training.one_shot import calibrated, load_supernet
 from mnascli.training.recipe import Recipe
-from mnascli.training.scoring import evaluate
+from mnascli.training.scoring import evaluate, predict_logits, scores
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,12 @@ def train_fully(
         network = calibrated(load_supernet(*supernet, dataset.hash), network.architecture, dataset)
     trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)
     selection = evaluate(network, dataset.selection, dataset)
-    test = evaluate(network, dataset.test, dataset)
+    logits = predict_logits(network, dataset.test.images, dataset)
+    test = scores(logits, dataset.test.labels)
+    predictions = folder / "test-predictions.npy"
+    buffer = io.BytesIO()
+    np.save(buffer, logits.argmax(1))
+    write_atomically(predictions, buffer.getvalue())
     checkpoint = save_checkpoint(folder / "model.safetensors", network, dataset, recipe, accuracy=trained.accuracy)
     return {
         "validation": trained.accuracy,
@@ -93,4 +102,5 @@ def train_fully(
         "test_images": test.images,
         "seconds": round(time.monotonic() - began, 3),
         "checkpoint": str(checkpoint),
+        "predictions": str(predictions),
     }

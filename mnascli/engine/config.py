@@ -124,7 +124,9 @@ class Config(Schema):
     seed: int = Field(0, ge=0, description="Seed of the search and of every training in it.")
     workers: int | None = Field(None, ge=1, description="Trainings at once; null: as many as the cores allow.")
     threads: int = Field(1, ge=1, description="Cores for each training.")
-    trial_timeout_s: float = Field(3600.0, gt=0, description="A training that takes longer is a failed trial.")
+    trial_timeout_s: float = Field(
+        3600.0, gt=0, description="A short training that takes longer is a failed trial; long trainings have no limit."
+    )
     failures_in_a_row: int = Field(5, ge=1, description="After so many failures alike in a row the search stops.")
     evaluator: Literal["training", "supernet"] = Field(
         "training", description="What tells a candidate's accuracy: a short training, or its share of a supernet."

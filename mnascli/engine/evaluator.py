@@ -29,7 +29,7 @@ from mnascli.runs import write_atomically
 class LocalEvaluator:
     """Measures with one bench a kind of device, trains with `executor`; `training` holds what all candidates share.
 
-    `task` is what tells the accuracy of one.
+    `task` is what tells the accuracy of one; it fails after `timeout_s`.
     """
 
     benches: Sequence[Bench]
@@ -38,6 +38,7 @@ class LocalEvaluator:
     seed: int
     trial_folder: Callable[[int], Path]
     task: Callable[..., dict[str, Any]] = train_candidate
+    timeout_s: float | None = None
 
     def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """The outcomes of all jobs, in the order in which they happen.
@@ -133,7 +134,8 @@ class LocalEvaluator:
 
     def _task(self, job: Job) -> Task:
         arguments = {**self.training, "architecture": str(job.architecture), "seed": self.seed + job.trial}
-        return Task(job.trial, self.task, arguments, self.trial_folder(job.trial) / "stderr.txt", job.is_wanted)
+        output = self.trial_folder(job.trial) / "stderr.txt"
+        return Task(job.trial, self.task, arguments, output, job.is_wanted, self.timeout_s)
 
 
 def _training_outcome(event: Started | Finished | TaskFailed) -> Outcome:

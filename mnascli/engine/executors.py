@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.candidate"]
 class Task:
     """`function(**arguments)`, with what it prints going to the file `output`; both must be picklable.
 
-    A task that is not wanted (any more) is not begun, or stopped.
+    A task that is not wanted (any more) is not begun, or stopped; one that takes longer than `timeout_s` fails.
     """
 
     key: int
@@ -40,6 +41,7 @@ class Task:
     arguments: dict[str, Any]
     output: Path
     is_wanted: Callable[[], bool] = lambda: True
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class _Worker:
 class LocalProcesses:
     """Children on this machine, `threads` cores each, as many at once as the cores allow (or `workers`)."""
 
-    def __init__(self, workers: int | None = None, threads: int = 1, timeout_s: float | None = None) -> None:
+    def __init__(self, workers: int | None = None, threads: int = 1) -> None:
         cores = usable_cores()
         places = max(1, len(cores) // threads)
         if workers is not None:
@@ -104,7 +106,6 @@ class LocalProcesses:
         # The highest core is the one that measures: giving it to the last worker keeps the first ones free of it.
         self._workers = [_Worker(n, tuple(cores[n * threads : (n + 1) * threads])) for n in range(places)]
         self._threads = threads
-        self._timeout_s = timeout_s
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
 
@@ -187,11 +188,11 @@ class LocalProcesses:
         child.start()
         sender.close()
         try:
-            answer = self._wait(receiver, lambda: stop.is_set() or not task.is_wanted())
+            answer = _wait(receiver, lambda: stop.is_set() or not task.is_wanted(), task.timeout_s)
             if answer is None and not task.is_wanted():
                 return TaskUnwanted(task.key)
             if answer == "timeout":
-                return TaskFailed(task.key, "timeout", f"took longer than {self._timeout_s:g} s and was stopped")
+                return TaskFailed(task.key, "timeout", f"took longer than {task.timeout_s:g} s and was stopped")
             if answer is not None:
                 succeeded, value = answer
                 return Finished(task.key, value) if succeeded else TaskFailed(task.key, *value)
@@ -202,19 +203,19 @@ class LocalProcesses:
             child.join()
             receiver.close()
 
-    def _wait(self, receiver: Connection, stopped: Callable[[], bool]) -> Any:
-        """The child's answer; None where it died without one, 'timeout' where it took too long."""
-        waited = 0.0
-        while not receiver.poll(0.2):
-            waited += 0.2
-            if stopped():
-                return None
-            if self._timeout_s is not None and waited > self._timeout_s:
-                return "timeout"
-        try:
-            return receiver.recv()
-        except EOFError:
+
+def _wait(receiver: Connection, stopped: Callable[[], bool], timeout_s: float | None) -> Any:
+    """The child's answer; None where it died without one, 'timeout' where it took too long."""
+    began = time.monotonic()
+    while not receiver.poll(0.2):
+        if stopped():
             return None
+        if timeout_s is not None and time.monotonic() - began > timeout_s:
+            return "timeout"
+    try:
+        return receiver.recv()
+    except EOFError:
+        return None
 
 
 def usable_cores() -> list[int]:

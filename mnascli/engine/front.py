@@ -7,6 +7,7 @@ from typing import Any
 
 from mnascli.errors import MnasError, UsageError
 from mnascli.runs import RunState, Trial
+from mnascli.runs.winner import trained_in_full
 from mnascli.search import front
 
 
@@ -57,7 +58,7 @@ def _point(trial: Trial, device: str) -> tuple[float, float]:
 
 def _row(state: RunState, trial: Trial, device: str) -> dict[str, Any]:
     """`test` is the mean over the full trainings, None where there was none."""
-    tests = [run["test"] for (name, _), run in state.long_runs.items() if name == f"trial-{trial.trial}"]
+    tests = trained_in_full(state, trial.trial)
     return {
         "trial": trial.trial,
         "architecture": trial.architecture,

@@ -42,6 +42,11 @@ class Job:
     def data(self) -> DataRequest:
         return data_request(self.config, self.space)
 
+    def warn(self, message: str | None) -> None:
+        """Log a warning that the log does not have yet."""
+        if message is not None and message not in self.run.state.warnings:
+            self.run.append("warned", message=message)
+
     def close(self) -> None:
         _close(self.benches)
         self.run.close()
@@ -101,8 +106,9 @@ def reopen(path: Path, trials: int | None = None) -> Job:
     run = open_run(path)
     try:
         config = configuration.load(path / "config.yaml")
-        if trials is not None:
-            config = config.model_copy(update={"trials": trials})
+        wanted = trials or run.state.trials_wanted  # of an earlier resume, which was interrupted perhaps
+        if wanted is not None:
+            config = config.model_copy(update={"trials": wanted})
         dataset = load_data(config)
         meta = read_meta(path)
         if meta["data_hash"] != dataset.hash:
@@ -128,7 +134,7 @@ def _job(run: Run, config: Config, dataset: Dataset, space: Space, benches: list
         for member in bench.pool.members:
             if member.away:
                 bench.tell(News("device_lost", member.device.serial, "not there when the search went on: waited for"))
-    executor = LocalProcesses(config.workers, config.threads, config.trial_timeout_s)
+    executor = LocalProcesses(config.workers, config.threads)
     return Job(run, config, dataset, space, benches, executor)
 
 

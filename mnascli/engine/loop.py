@@ -4,7 +4,8 @@ What a kill may cost is settled by the order of writes. The searcher's state is 
 the event is logged that names the state's file and the trials asked for. So the log's last `asked` event always has a
 state to go on from: whatever of its batch is unfinished is evaluated, the whole batch is told, and the searcher
 proposes exactly what it would have proposed. No result is lost, since each is on the disk before the next step; none is
-repeated.
+repeated. A network that was proposed before, if by another architecture of the same layers, is not evaluated again: the
+results of the earlier trial are its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from mnascli.errors import MnasError
 from mnascli.runs import Run, RunError, Trial, write_atomically
 from mnascli.search import Objective, Result, Searcher
-from mnascli.space import Architecture
+from mnascli.space import Architecture, network_id
 
 STATES_KEPT = 2  # of the searcher: the one in use, and the one before it
 
@@ -73,7 +74,10 @@ def _ask(run: Run, searcher: Searcher, count: int) -> None:
     torch.save(searcher.state_dict(), buffer)
     file = f"searcher/step-{step:06d}.pt"
     write_atomically(run.path / file, buffer.getvalue())
-    asked = [{"trial": first + n, "architecture": str(one)} for n, one in enumerate(architectures)]
+    asked = [
+        {"trial": first + n, "architecture": str(one), "network": network_id(one)}
+        for n, one in enumerate(architectures)
+    ]
     run.append("asked", step=step, searcher=file, trials=asked)
     if learned := searcher.probabilities():
         run.append("learned", step=step, probabilities=_by_choice(searcher, learned))
@@ -103,8 +107,9 @@ def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: O
     batch = run.state.batch
     for trial in batch:
         _reward_if_complete(run, trial, objective)  # the run may have ended between the two events
-    jobs = [_job(trial, run) for trial in batch if not trial.finished]
-    if jobs:
+    evaluated: set[int] = set()
+    while jobs := _open_jobs(run, batch, evaluated):
+        evaluated |= {job.trial for job in jobs}
         for outcome in evaluate(jobs):
             if outcome.trial is None:
                 run.append(outcome.event, **outcome.values)
@@ -117,6 +122,23 @@ def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: O
             if run.state.failures_alike >= failures:
                 _stop(run, trial)
     searcher.tell([_result(trial, objective, run) for trial in batch])
+
+
+def _open_jobs(run: Run, batch: Sequence[Trial], evaluated: set[int]) -> list[Job]:
+    """What of a batch is still to be evaluated: one trial a network. Those whose network is known get its results.
+
+    Where the first trial of a network fails, the next one of the batch has another try.
+    """
+    jobs: dict[str | int, Job] = {}
+    for trial in batch:
+        if trial.finished or trial.trial in evaluated:
+            continue
+        known = run.state.known.get(trial.network)
+        if known is not None:
+            run.append("repeated", trial=trial.trial, of=known.trial)
+        else:
+            jobs.setdefault(trial.network or trial.trial, _job(trial, run))
+    return list(jobs.values())
 
 
 def _job(trial: Trial, run: Run) -> Job:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mnascli.errors import UsageError
 from mnascli.runs import find_run, is_run, read_state
 from mnascli.runs.summary import winner_of
+from mnascli.runs.winner import name_of
 from mnascli.space import ZOO, Architecture, ArchitectureError, load
 
 
@@ -59,7 +60,7 @@ def _of_run(text: str, path: Path, trial: str) -> Model:
             raise UsageError(f"{text}: the run has trials 0 to {len(state.trials) - 1}")
         number = int(trial)
     else:
-        number = winner_of(state, path)
-    trained = [one for (name, _), one in sorted(state.long_runs.items()) if name == f"trial-{number}"]
+        number = winner_of(state, path).trial
+    trained = [one for (name, _), one in sorted(state.long_runs.items()) if name == name_of(number)]
     checkpoint = path / trained[0]["checkpoint"] if trained else None
     return Model(text, Architecture.parse(state.trials[number].architecture), checkpoint, path)

@@ -125,7 +125,8 @@ def evaluator(
     """Judges candidates by their share of the supernet, and by the latency models where there are any."""
     child = {"data": data, "recipe": config.proxy, "supernet": one_shot.file, "space": space}
     measured = [] if one_shot.models else benches
-    judge = LocalEvaluator(measured, executor, child, config.seed, run.trial_folder, judge_child)
+    timeout_s = config.trial_timeout_s
+    judge = LocalEvaluator(measured, executor, child, config.seed, run.trial_folder, judge_child, timeout_s)
 
     def evaluate(jobs: Sequence[Job]) -> Iterator[Outcome]:
         for job in jobs:
@@ -138,23 +139,31 @@ def evaluator(
 
 
 def measure_best(run: Run, benches: Sequence[Bench], objective: Objective, count: int) -> None:
-    """Measure the best `count` trials for real where they were only predicted; their rewards become the true ones.
+    """Measure for real until the best `count` trials are, their rewards then being the true ones.
 
-    Raises MnasError where none of them can be measured.
+    A trial that is slower than was predicted gives its place to the next one, and one that cannot be measured too.
+    Raises MnasError where none can be measured.
     """
-    best = [one for one in run.state.ranking()[:count] if PREDICTED in one.verdict.values()]
-    architectures = [Architecture.parse(trial.architecture) for trial in best]
-    results = {bench.name: bench.measure(architectures) for bench in benches} if best else {}
-    for index, trial in enumerate(best):
-        measured = {device: of_device[index] for device, of_device in results.items()}
-        latencies = {device: one for device, one in measured.items() if isinstance(one, Latency)}
-        if len(latencies) == len(results):
+    unmeasurable: set[int] = set()
+    while True:
+        best = [one for one in run.state.ranking() if one.trial not in unmeasurable][:count]
+        predicted = [one for one in best if PREDICTED in one.verdict.values()]
+        if not best and unmeasurable:
+            raise MnasError(f"{run.path}: none of the {len(unmeasurable)} candidates could be measured on every device")
+        if not predicted:
+            return
+        architectures = [Architecture.parse(trial.architecture) for trial in predicted]
+        results = {bench.name: bench.measure(architectures) for bench in benches}
+        for index, trial in enumerate(predicted):
+            measured = {device: of_device[index] for device, of_device in results.items()}
+            latencies = {device: one for device, one in measured.items() if isinstance(one, Latency)}
+            if len(latencies) < len(results):
+                unmeasurable.add(trial.trial)
+                continue
             latency_ms = {device: one.median_ms for device, one in latencies.items()}
             verdict = {device: one.verdict for device, one in latencies.items()}
             reward = objective.reward(trial.accuracy or 0.0, latency_ms)
             run.append("remeasured", trial=trial.trial, latency_ms=latency_ms, verdict=verdict, reward=reward)
-    if best and all(PREDICTED in trial.verdict.values() for trial in best):
-        raise MnasError(f"{run.path}: none of the {len(best)} best candidates could be measured on every device")
 
 
 def new_supernet(space: Space, seed: int) -> Supernet:

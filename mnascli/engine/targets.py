@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from mnascli.devices.device import ModelError
@@ -65,9 +66,10 @@ def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -
         if not wanted:
             break
         results = bench.measure([candidates[index][1] for index in wanted])
-        measured |= {
-            n: median_ms(one, f"{model} x{candidates[n][0]:g}") for n, one in zip(wanted, results, strict=True)
-        }
+        for n, result in zip(wanted, results, strict=True):
+            # One that the device cannot run, or not in time, is slower than any target; the narrowest must run.
+            too_large = isinstance(result, ModelError) and n > 0
+            measured[n] = math.inf if too_large else median_ms(result, f"{model} x{candidates[n][0]:g}")
         if measured[0] > target_ms:
             break
         low = max(n for n in measured if measured[n] <= target_ms)

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from mnascli.errors import MnasError
 from mnascli.report.words import ms
 from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta
-from mnascli.runs.summary import comparison, winner_of
+from mnascli.runs.summary import comparison
+from mnascli.runs.winner import winner
 from mnascli.schema import read_yaml
 from mnascli.search.ranking import Tau, kendall_tau
 
@@ -106,10 +107,7 @@ class Content:
 
     def winner(self) -> Trial | None:
         """The trial that the run ended with, or its best so far; None where none gave a result."""
-        try:
-            return self.state.trials[winner_of(self.state, self.path)]
-        except MnasError:
-            return None
+        return winner(self.state)
 
     def front(self, device: str) -> list[Trial]:
         """The finished trials that no other beats in both accuracy and latency on a device, the fastest first."""

@@ -46,6 +46,11 @@ class Run:
         for listener in self.listeners:
             listener(record)
 
+    def enter(self, phase: str) -> None:
+        """Log that a phase begins, if it is not the one that the run is in."""
+        if self.state.phase != phase:
+            self.append("phase", phase=phase)
+
     def trial_folder(self, trial: int) -> Path:
         """The folder for what is kept of a trial, made if it is not there."""
         folder = self.path / "trials" / f"{trial:06d}"

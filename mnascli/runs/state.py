@@ -19,20 +19,27 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     latency_modelled   device, file, and the model's errors: median, worst (fractions), tau, candidates
     supernet_epoch     epoch, loss, seconds (since this process began with it)
     supernet_trained   file (relative to the run), epochs
-    asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture}]
+    asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture,
+                       network (equal for architectures of the same layers; not in older logs)}]
     started            trial, worker
     measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable,
                        reference_ms (of the reference model beside it), file (raw samples, relative to the run)
     predicted          trial, device, latency_ms (by a latency model: no device has run it)
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
+    repeated           trial, of (an earlier trial of the same network, whose results are this one's too)
     remeasured         trial, latency_ms, verdict (by device), reward: of a done trial that was only predicted
     hopeless           trial (measured too far beyond a target to be trained)
     failed             trial, stage: measure | train, kind, reason
     long_trained       model, architecture, trial, seed, validation, selection, test, test_images, seconds,
-                       checkpoint
+                       checkpoint, predictions (file of the classes predicted on the test part; not in older logs)
+    long_failed        model, architecture, trial, seed, kind, reason
+    winner_chosen      trial, finalists (all trials that it was chosen from); what was compared or exported before
+                       for another winner does not count any more
     validated          candidates: [{trial, architecture, proxy, full}], tau, p_value, images, trusted
     compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
+    lead_told          baselines: [{model, points (accuracy of the winner minus its, in hundredths), interval
+                       ([low, high] of these, 95 %, paired over pictures and seeds), seeds, images}]
     exported           file, model, trial, size_mb, max_abs_difference, latency_ms (by device)
     run_stopped        reason
     run_finished
@@ -52,7 +59,13 @@ KNOWN = frozenset((
     "devices_opened", "device_lost", "device_back", "device_set_aside", "measuring_paused", "measuring_resumed",
     "warned", "asked", "learned", "started", "measured", "trained", "done", "hopeless", "failed", "long_trained",
     "validated", "compared", "exported", "latency_modelled", "supernet_epoch", "supernet_trained", "predicted",
-    "remeasured",
+    "remeasured", "repeated", "long_failed", "winner_chosen", "lead_told",
+))
+# fmt: on
+
+# fmt: off
+TRIAL_EVENTS = frozenset((
+    "started", "measured", "predicted", "trained", "done", "repeated", "remeasured", "hopeless", "failed",
 ))
 # fmt: on
 
@@ -64,7 +77,8 @@ DEVICE_STATES = {"device_lost": "lost", "device_back": "ready", "device_set_asid
 class Trial:
     """What is known of one candidate; times are in seconds since the epoch.
 
-    `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed.
+    `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed. `network` is equal for
+    architectures of the same layers, '' in older logs; `repeats` is the earlier trial that the results are from.
     """
 
     trial: int
@@ -79,6 +93,8 @@ class Trial:
     failure: dict[str, str] | None = None
     began: float | None = None
     ended: float | None = None
+    network: str = ""
+    repeats: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -121,13 +137,19 @@ class RunState:
     objective: str = "soft"  # its kind
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
     supernet_epochs: int = 0  # that the supernet was trained for, so far
-    long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-    compared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known: dict[str, Trial] = field(default_factory=dict)  # done and hopeless ones, the first of each `Trial.network`
+    long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)  # by model and seed
+    long_failures: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    chosen: int | None = None  # the winner's trial, see runs/winner.py
+    finalists: list[int] = field(default_factory=list)  # the trials that it was chosen from
+    compared: dict[str, dict[str, Any]] = field(default_factory=dict)  # the winner and its baselines
+    lead: dict[str, dict[str, Any]] | None = None  # of the winner over each baseline, by its model
     validation: dict[str, Any] | None = None
     export: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     failures_alike: int = 0  # failures of one stage and kind in a row, up to the last event
     last_failure: tuple[str, str] | None = None
+    trials_wanted: int | None = None  # what a resumed search was told, over its configuration
     stopped: str | None = None
     is_finished: bool = False
     began: float | None = None
@@ -139,7 +161,10 @@ class RunState:
         self.last_time = event["time"]
         kind = event["event"]
         if kind in ("run_started", "run_resumed"):
+            if self.stopped is not None and self.chosen is None:
+                self.long_failures = {}  # none was left to win: whatever was mended, they are tried again
             self.stopped, self.is_finished, self.failures_alike, self.paused = None, False, 0, {}
+            self.trials_wanted = event.get("trials", self.trials_wanted)
         elif kind == "phase":
             self.phase = event["phase"]
         elif kind == "devices_opened":
@@ -161,24 +186,43 @@ class RunState:
             self.supernet_epochs = event["epoch"]
         elif kind == "asked":
             self.step, self.searcher_file = event["step"], event["searcher"]
-            self.batch = [Trial(one["trial"], event["step"], one["architecture"]) for one in event["trials"]]
+            self.batch = [
+                Trial(one["trial"], event["step"], one["architecture"], network=one.get("network", ""))
+                for one in event["trials"]
+            ]
             self.trials |= {trial.trial: trial for trial in self.batch}
-        elif kind in ("started", "measured", "predicted", "trained", "done", "remeasured", "hopeless", "failed"):
+        elif kind in TRIAL_EVENTS:
             self._apply_to_trial(self.trials[event["trial"]], event)
         elif kind == "long_trained":
             self.long_runs[event["model"], event["seed"]] = _body(event)
+        elif kind == "long_failed":
+            self.long_failures[event["model"], event["seed"]] = _body(event)
+        elif kind == "winner_chosen":
+            self._choose(event["trial"])
+            self.finalists = list(event["finalists"])
         elif kind == "compared":
+            if event["trial"] is not None:
+                self._choose(event["trial"])  # an older log has no `winner_chosen`
             self.compared[event["model"]] = _body(event)
+        elif kind == "lead_told":
+            self.lead = {one["model"]: dict(one) for one in event["baselines"]}
         elif kind == "validated":
             self.validation = _body(event)
         elif kind == "warned":
             self.warnings.append(event["message"])
         elif kind == "exported":
+            if self.chosen is None:  # an older log, of a run that compared with nothing
+                self.chosen = event["trial"]
             self.export = _body(event)
         elif kind == "run_stopped":
             self.stopped = event["reason"]
         elif kind == "run_finished":
             self.is_finished = True
+
+    def _choose(self, trial: int) -> None:
+        """The winner is `trial`; what was made for another one does not count any more."""
+        if self.chosen != trial:
+            self.chosen, self.compared, self.lead, self.export = trial, {}, None, None
 
     def _opened(self, values: dict[str, Any]) -> DeviceState:
         """A device as `devices_opened` has it, keys of other versions left out; what is counted of it goes on."""
@@ -206,14 +250,25 @@ class RunState:
             case "done":
                 self.failures_alike = 0
                 trial.state, trial.reward, trial.ended = "done", event["reward"], event["time"]
+                self._remember(trial)
             case "hopeless":
                 trial.state, trial.ended = "hopeless", event["time"]
+                self._remember(trial)
+            case "repeated":
+                known = self.trials[event["of"]]
+                trial.state, trial.accuracy, trial.reward = known.state, known.accuracy, known.reward
+                trial.latency_ms, trial.verdict = dict(known.latency_ms), dict(known.verdict)
+                trial.history, trial.ended, trial.repeats = known.history, event["time"], known.trial
             case "failed":
                 trial.state, trial.ended = "failed", event["time"]
                 trial.failure = {key: event[key] for key in ("stage", "kind", "reason")}
                 alike = self.last_failure == (event["stage"], event["kind"])
                 self.failures_alike = self.failures_alike + 1 if alike else 1
                 self.last_failure = (event["stage"], event["kind"])
+
+    def _remember(self, trial: Trial) -> None:
+        if trial.network:
+            self.known.setdefault(trial.network, trial)
 
     def done(self) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.state == "done"]
@@ -227,9 +282,10 @@ class RunState:
     def ranking(self) -> list[Trial]:
         """Finished trials, the best first: those that meet every target by accuracy, then the others by reward.
 
-        The absolute reward wants the target itself, and not what is well within it: there the reward says it for all.
+        Of a network that was proposed again only the first trial counts. The absolute reward wants the target itself,
+        and not what is well within it: there the reward says it for all.
         """
-        return sorted(self.done(), key=self.rank, reverse=True)
+        return sorted((one for one in self.done() if one.repeats is None), key=self.rank, reverse=True)
 
     def rank(self, trial: Trial) -> tuple[bool, float, int]:
         """What `ranking` sorts by: the greater, the better."""

@@ -7,32 +7,45 @@ from pathlib import Path
 from typing import Any
 
 from mnascli.errors import MnasError
-from mnascli.runs.state import RunState
+from mnascli.runs.state import RunState, Trial
+from mnascli.runs.winner import trained_in_full, winner
 
 
 def summarize(path: Path, state: RunState) -> dict[str, Any]:
-    """The run's outcome, JSON-ready; `trials` counts them."""
-    best = state.best()
+    """The run's outcome, JSON-ready; `trials` counts them, `best` is the winner."""
     return {
         "run": str(path),
         "trials": len(state.trials),
         "failed": len(state.failed()),
         "hopeless": len(state.hopeless()),
         "target_ms": _single(state.targets_ms),
-        "best": None
-        if best is None
-        else {
-            "trial": best.trial,
-            "architecture": best.architecture,
-            "accuracy": best.accuracy,
-            "latency_ms": _single(best.latency_ms),
-            "reward": best.reward,
-        },
+        "best": _facts(state, winner(state)),
+        "best_by_proxy": _facts(state, state.best()),
         "comparison": comparison(state),
+        "baselines": baselines(state),
+        "failed_long_trainings": list(state.long_failures.values()),
         "export": state.export,
         "validation": state.validation,
         "warnings": state.warnings,
     }
+
+
+def baselines(state: RunState) -> list[dict[str, Any]]:
+    """What the winner is compared with: `points` that the winner is ahead of it in test accuracy, in hundredths, and
+    their `interval` of 95 %; both None before the trainings are done, and in runs of older versions."""
+    lead = state.lead or {}
+    return [
+        {
+            "model": row["model"],
+            "latency_ms": _single(row["latency_ms"]),
+            "accuracy": row["test_mean"],
+            "points": lead.get(row["model"], {}).get("points"),
+            "interval": lead.get(row["model"], {}).get("interval"),
+            "seeds": row["seeds"],
+        }
+        for row in comparison(state)
+        if row["trial"] is None
+    ]
 
 
 def comparison(state: RunState) -> list[dict[str, Any]]:
@@ -53,15 +66,27 @@ def comparison(state: RunState) -> list[dict[str, Any]]:
     return rows
 
 
-def winner_of(state: RunState, path: Path) -> int:
-    """The number of a run's winning trial: the exported or compared one, or the best so far. Raises MnasError."""
-    for entry in state.compared.values():
-        if entry["trial"] is not None:
-            return int(entry["trial"])
-    best = state.best()
-    if best is None:
+def winner_of(state: RunState, path: Path) -> Trial:
+    """As `winner`. Raises MnasError where no trial gave a result."""
+    found = winner(state)
+    if found is None:
         raise MnasError(f"{path}: no trial of this run gave a result yet")
-    return best.trial
+    return found
+
+
+def _facts(state: RunState, trial: Trial | None) -> dict[str, Any] | None:
+    """`accuracy` is the search's, of the short training; `test` the mean over full trainings, None before any."""
+    if trial is None:
+        return None
+    tests = trained_in_full(state, trial.trial)
+    return {
+        "trial": trial.trial,
+        "architecture": trial.architecture,
+        "accuracy": trial.accuracy,
+        "latency_ms": _single(trial.latency_ms),
+        "reward": trial.reward,
+        "test": statistics.mean(tests) if tests else None,
+    }
 
 
 def _single(by_device: dict[str, float]) -> float | dict[str, float] | None:

@@ -77,7 +77,7 @@ class Overview:
     hopeless: int = 0
     failed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    best: Trial | None = None
+    best_by_proxy: Trial | None = None
     rewards: list[tuple[int, float]] = field(default_factory=list)
     means: list[float] = field(default_factory=list)
     fronts: dict[str, list[Point]] = field(default_factory=dict)
@@ -86,10 +86,14 @@ class Overview:
     probabilities: dict[str, dict[str, float]] = field(default_factory=dict)
     entropies: list[tuple[int, float]] = field(default_factory=list)  # (step, entropy), see `entropy`
     notable: deque[Event] = field(default_factory=lambda: deque(maxlen=NOTABLE_KEPT))
-    trials_wanted: int | None = None  # what a resumed search was told, over its configuration
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=MEAN_OVER))
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_OVER))
     _asked: deque[tuple[float, int]] = field(default_factory=deque)  # when batches were asked for, finished before it
+
+    @property
+    def best(self) -> Trial | None:
+        """The winner; before there is one, the best so far by proxy. `winner` says the same of a state alone."""
+        return self.best_by_proxy if self.state.chosen is None else self.state.trials[self.state.chosen]
 
     @property
     def finished(self) -> int:
@@ -102,6 +106,8 @@ class Overview:
         kind = event["event"]
         if kind in ("started", "trained", "predicted"):
             return
+        if kind == "repeated":
+            kind = self.state.trials[event["trial"]].state  # it is now what the earlier one is
         if kind == "measured":
             self._measured(event)
         elif kind == "done":
@@ -123,7 +129,7 @@ class Overview:
     def progress(self, plan: Plan) -> tuple[int, int] | None:
         """(done, of how many) in the phase the run is in; None where a phase has nothing to count."""
         if self.state.phase == "search":
-            return self.finished, max(self.trials_wanted or plan.trials, len(self.state.trials))
+            return self.finished, max(self.state.trials_wanted or plan.trials, len(self.state.trials))
         if self.state.phase == "supernet":
             return self.state.supernet_epochs, max(plan.supernet_epochs, self.state.supernet_epochs)
         if self.state.phase in ("finalists", "compare"):
@@ -184,8 +190,9 @@ class Overview:
 
     def _done(self, trial: Trial) -> None:
         self.done += 1
-        if self.best is None or self.state.rank(trial) > self.state.rank(self.best):
-            self.best = trial
+        best = self.best_by_proxy
+        if trial.repeats is None and (best is None or self.state.rank(trial) > self.state.rank(best)):
+            self.best_by_proxy = trial
         if trial.reward is not None:
             self._recent.append(trial.reward)
             self.rewards.append((trial.trial, trial.reward))
@@ -198,7 +205,7 @@ class Overview:
 
     def _remeasured(self, trial: Trial) -> None:
         """Its point moves; what it had beaten may be on the front again, and another trial the best."""
-        self.best = self.state.best()
+        self.best_by_proxy = self.state.best()
         for device, latency_ms in trial.latency_ms.items():
             others = [point for point in self.points.get(device, []) if point.trial != trial.trial]
             self.points[device] = [*others, Point(latency_ms, trial.accuracy or 0.0, trial.trial)]
@@ -219,12 +226,11 @@ class Overview:
             case "target_set":
                 for device in event["target_ms"]:
                     self._device(device)
-                self.best = self.state.best()
+                self.best_by_proxy = self.state.best()
             case "phase" | "run_resumed":
                 self._ends.clear()  # the rate of other work, or the time in between, says nothing
                 self._ends.append(event["time"])
                 self._asked.clear()
-                self.trials_wanted = event.get("trials", self.trials_wanted)
             case "latency_modelled" if self._ends:
                 self._ends[0] = event["time"]  # the supernet's epochs begin after the last of them
             case "long_trained" | "supernet_epoch":

@@ -42,3 +42,7 @@ def interrupt_the_group(threads: int) -> str:
     os.kill(os.getppid(), signal.SIGINT)
     time.sleep(0.2)
     return "still here"
+
+
+def sleep(seconds: float, threads: int) -> None:
+    time.sleep(seconds)

@@ -13,13 +13,13 @@ from mnascli.engine.executors import Executor, Finished, LocalProcesses, Started
 
 
 class ExecutorConformance:
-    """A new executor inherits these tests; `make` gives one with a timeout of 2 s for each task."""
+    """A new executor inherits these tests; `make` gives one. Tasks have a limit of 2 s."""
 
     def make(self) -> Executor:
         raise NotImplementedError
 
     def task(self, key: int, folder: Path, function, **arguments) -> Task:  # type: ignore[no-untyped-def]
-        return Task(key, function, arguments, folder / f"{key}.txt")
+        return Task(key, function, arguments, folder / f"{key}.txt", timeout_s=2)
 
     def test_every_task_starts_and_finishes(self, tmp_path: Path) -> None:
         events = list(self.make().map([self.task(n, tmp_path, tasks.double, value=n) for n in range(5)]))
@@ -58,6 +58,13 @@ class ExecutorConformance:
         assert "last words" in (tmp_path / "0.txt").read_text()
         assert isinstance(last[1], Finished) and isinstance(last[2], Finished)
 
+    def test_a_limit_is_the_task_s_own(self, tmp_path: Path) -> None:
+        short = self.task(0, tmp_path, tasks.sleep, seconds=2.8)
+        unlimited = replace(self.task(1, tmp_path, tasks.sleep, seconds=2.8), timeout_s=None)
+        last = {event.key: event for event in self.make().map([short, unlimited])}
+        assert isinstance(last[0], TaskFailed) and last[0].kind == "timeout"
+        assert isinstance(last[1], Finished)
+
     def test_what_is_unwanted_is_not_begun_and_stopped(self, tmp_path: Path) -> None:
         unwanted = replace(self.task(0, tmp_path, tasks.double, value=1), is_wanted=lambda: False)
         until = time.monotonic() + 0.5
@@ -79,7 +86,7 @@ class ExecutorConformance:
 
 class TestLocalProcesses(ExecutorConformance):
     def make(self) -> LocalProcesses:
-        return LocalProcesses(workers=2, timeout_s=2)
+        return LocalProcesses(workers=2)
 
     @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot pin processes")
     def test_children_are_pinned_to_different_cores(self, tmp_path: Path) -> None:

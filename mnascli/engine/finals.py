@@ -1,0 +1,225 @@
+"""After the search: the finalists are trained in full, one wins, and is compared with published networks.
+
+A long training that fails is marked as failed in the log, with its reason, and not tried again: of the finalists the
+next takes its place, and a network to compare with is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnascli.engine import one_shot, validation
+from mnascli.engine.bench import Bench
+from mnascli.engine.candidate import train_fully
+from mnascli.engine.executors import Finished, Task, TaskFailed
+from mnascli.engine.job import Job
+from mnascli.engine.targets import median_ms, scale_to_latency
+from mnascli.errors import MnasError, NoDeviceError
+from mnascli.runs import Trial
+from mnascli.runs.winner import choose, name_of
+from mnascli.space import Architecture, count, network_id
+from mnascli.training.judging import paired_lead
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network to be trained in full; `trial` is None for a published one. `model` names it in log and folders."""
+
+    model: str
+    architecture: str
+    trial: int | None = None
+
+    @classmethod
+    def of(cls, trial: Trial) -> Entry:
+        return cls(name_of(trial.trial), trial.architecture, trial.trial)
+
+
+def choose_winner(job: Job) -> Trial:
+    """Train the best few in full, and let the most accurate that meets the targets win, on the selection part.
+
+    The search never saw that part: the validation part would favour whoever was lucky on it, and no test picture takes
+    part. Who was a finalist before more trials were asked for is one still. Raises MnasError where nobody is left.
+    """
+    run, seed = job.run, job.config.seed
+    if run.state.phase == "search":
+        run.enter("finalists")
+    while True:
+        finalists = _finalists(job)
+        if not finalists:
+            _stop(job)
+        train_in_full(job, [(Entry.of(one), seed) for one in finalists])
+        trained = [one for one in finalists if (name_of(one.trial), seed) in run.state.long_runs]
+        if len(trained) == len(finalists):
+            break
+    winner = choose(run.state, finalists, seed)
+    chosen_from = sorted(one.trial for one in finalists)
+    if (winner.trial, chosen_from) != (run.state.chosen, run.state.finalists):
+        run.append("winner_chosen", trial=winner.trial, finalists=chosen_from)
+    return winner
+
+
+def _finalists(job: Job) -> list[Trial]:
+    """The best trials of different networks, and those that were finalists before; none whose training failed."""
+    state, seed = job.run.state, job.config.seed
+    failed = {model for model, of_seed in state.long_failures if of_seed == seed}
+    chosen = {one: state.trials[one] for one in state.finalists if name_of(one) not in failed}
+    networks, places = set[str](), job.config.final.finalists
+    for trial in state.ranking():
+        if not places:
+            break
+        if one_shot.PREDICTED in trial.verdict.values() or name_of(trial.trial) in failed:
+            continue
+        network = trial.network or network_id(Architecture.parse(trial.architecture))
+        if network not in networks:
+            networks.add(network)
+            chosen[trial.trial] = trial
+            places -= 1
+    return list(chosen.values())
+
+
+def _stop(job: Job) -> None:
+    run = job.run
+    failures = [one["reason"] for one in run.state.long_failures.values() if one["trial"] is not None]
+    if not failures:
+        raise MnasError(f"{run.path}: no trial gave a result; see the failures with `mnas runs show {run.path.name}`")
+    reason = (
+        f"the full trainings of all {len(failures)} finalists failed, the last with: {failures[-1]}; see "
+        f"{run.path / 'trained'}, mend it and --resume {run.path}"
+    )
+    run.append("run_stopped", reason=reason)
+    raise MnasError(reason)
+
+
+def compare(job: Job, winner: Trial) -> None:
+    """The winner beside published networks scaled to its latency, trained alike and measured in one go.
+
+    The winner of a supernet begins with its share of that, where finalists do; the published ones begin anew. What the
+    log has for this winner is not done again.
+    """
+    run, config = job.run, job.config
+    if run.state.phase == "finalists":
+        run.enter("compare")
+    compared = run.state.compared
+    entries = [Entry(one["model"], one["architecture"], one["trial"]) for one in compared.values()]
+    if len(entries) < 1 + len(config.final.compare):
+        baselines = (_scaled(job, model, winner) for model in config.final.compare)
+        entries = [Entry.of(winner), *(one for one in baselines if one is not None)]
+        if not {one.model for one in entries} <= compared.keys():
+            _measure_together(job, entries)
+    train_in_full(job, [(entry, config.seed + n) for n in range(config.final.seeds) for entry in entries])
+    if run.state.lead is None:
+        _tell_lead(job, entries)
+
+
+def _scaled(job: Job, model: str, winner: Trial) -> Entry | None:
+    """A published network at the winner's latency; None, with a warning in the log, where it cannot be measured."""
+    bench = job.benches[0]
+    known = next((one for name, one in job.run.state.compared.items() if name.startswith(f"{model} ")), None)
+    if known is not None:
+        return Entry(known["model"], known["architecture"])
+    try:
+        width, architecture = scale_to_latency(bench, job.space, model, winner.latency_ms[bench.name])
+    except NoDeviceError:
+        raise
+    except MnasError as error:
+        job.warn(f"{model} is not compared with: {error}")
+        return None
+    return Entry(f"{model} x{width:g}", str(architecture))
+
+
+def _measure_together(job: Job, entries: Sequence[Entry]) -> None:
+    architectures = [Architecture.parse(entry.architecture) for entry in entries]
+    by_device = {
+        bench.name: [
+            median_ms(result, entry.model)
+            for entry, result in zip(entries, fresh(bench).measure(architectures), strict=True)
+        ]
+        for bench in job.benches
+    }
+    for index, entry in enumerate(entries):
+        cost = count(architectures[index])
+        job.run.append(
+            "compared",
+            model=entry.model,
+            architecture=entry.architecture,
+            trial=entry.trial,
+            latency_ms={device: times[index] for device, times in by_device.items()},
+            parameters=cost.parameters,
+            multiply_adds=cost.multiply_adds,
+        )
+
+
+def _tell_lead(job: Job, entries: Sequence[Entry]) -> None:
+    """Log by how much the winner is more accurate than what it is compared with, on the test part."""
+    found, *others = entries
+    labels = job.dataset.test.labels
+    right = {entry.model: _right(job, entry, labels) for entry in entries}
+    baselines = []
+    for entry in others:
+        seeds = sorted(right[found.model].keys() & right[entry.model].keys())
+        if seeds:
+            lead = paired_lead(*(np.stack([right[one.model][seed] for seed in seeds]) for one in (found, entry)))
+            values = {"points": lead.points, "interval": lead.interval, "seeds": len(seeds), "images": len(labels)}
+            baselines.append({"model": entry.model, **values})
+    job.run.append("lead_told", baselines=baselines)
+
+
+def _right(job: Job, entry: Entry, labels: Any) -> dict[int, Any]:
+    """Which test pictures (images,) each full training gets right, by seed; older runs kept no predictions."""
+    return {
+        seed: np.load(job.run.path / long_run["predictions"], allow_pickle=False) == labels
+        for (model, seed), long_run in job.run.state.long_runs.items()
+        if model == entry.model and "predictions" in long_run
+    }
+
+
+def validate_proxy(job: Job, candidates: int) -> dict[str, Any]:
+    """Train a spread of trials in full (what is trained already is not again): did the proxy rank them?"""
+    seed = job.config.seed
+    chosen = validation.spread(job.run.state, candidates)
+    train_in_full(job, [(Entry.of(one), seed) for one in chosen])
+    trained = [one for one in chosen if (name_of(one.trial), seed) in job.run.state.long_runs]
+    outcome = validation.judge(job.run.state, trained, seed, len(job.dataset.selection.labels))
+    job.run.append("validated", **outcome)
+    return outcome
+
+
+def train_in_full(job: Job, wanted: Sequence[tuple[Entry, int]]) -> None:
+    """Long trainings, each of an entry and a seed, that the log does not have yet, several at once."""
+    run = job.run
+    known = run.state.long_runs.keys() | run.state.long_failures.keys()
+    missing = [(entry, seed) for entry, seed in wanted if (entry.model, seed) not in known]
+    inherited = one_shot.inherited(run, job.config, job.space)
+    tasks = []
+    for key, (entry, seed) in enumerate(missing):
+        folder = run.path / "trained" / f"{entry.model.replace(' ', '-')}-seed{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = {
+            "architecture": entry.architecture,
+            "data": job.data,
+            "recipe": job.config.final.recipe,
+            "seed": seed,
+            "folder": folder,
+            "supernet": inherited if entry.trial is not None else None,
+        }
+        tasks.append(Task(key, train_fully, arguments, folder / "stderr.txt"))
+    for event in job.executor.map(tasks):
+        if not isinstance(event, Finished | TaskFailed):
+            continue
+        entry, seed = missing[event.key]
+        about = {"model": entry.model, "architecture": entry.architecture, "trial": entry.trial, "seed": seed}
+        if isinstance(event, TaskFailed):
+            run.append("long_failed", **about, kind=event.kind, reason=event.reason)
+            continue
+        files = {key: str(Path(event.value[key]).relative_to(run.path)) for key in ("checkpoint", "predictions")}
+        run.append("long_trained", **about, **{**event.value, **files})
+
+
+def fresh(bench: Bench) -> Bench:
+    """The same bench without memory: everything is measured now."""
+    return replace(bench, store=None)

@@ -1,0 +1,37 @@
+"""Who the winner of a run is: one answer, which every face asks for.
+
+The winner is the trial whose file the run ships. It is chosen among the finalists, by their full trainings, and stands
+in the log; the best by proxy, which the short trainings like most, may be another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mnascli.runs.state import RunState, Trial
+
+
+def winner(state: RunState) -> Trial | None:
+    """The winner; of a run that has not chosen one yet, the best so far by proxy; None where no trial is done."""
+    return state.best() if state.chosen is None else state.trials[state.chosen]
+
+
+def choose(state: RunState, finalists: Sequence[Trial], seed: int) -> Trial:
+    """The winner among finalists that were trained in full with `seed`: one that meets the targets before one that
+    does not, then the more accurate on the selection part, then the earlier trial."""
+
+    def rank(trial: Trial) -> tuple[bool, float, int]:
+        selection = float(state.long_runs[name_of(trial.trial), seed]["selection"])
+        return state.meets_targets(trial.latency_ms), selection, -trial.trial
+
+    return max(finalists, key=rank)
+
+
+def name_of(trial: int) -> str:
+    """The name under which a trial's full trainings stand in the log."""
+    return f"trial-{trial}"
+
+
+def trained_in_full(state: RunState, trial: int) -> list[float]:
+    """Test accuracies of a trial's full trainings, a seed each."""
+    return [float(run["test"]) for (name, _), run in state.long_runs.items() if name == name_of(trial)]
