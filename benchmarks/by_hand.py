@@ -31,7 +31,7 @@ from mnascli.engine.candidate import DataRequest
 from mnascli.engine.config import resolve
 from mnascli.engine.targets import median_ms, scale_to_latency
 from mnascli.space import Architecture
-from mnascli.training.judging import paired_lead
+from mnascli.training.lead import paired_lead
 from mnascli.training.loop import train as train_network
 from mnascli.training.scoring import evaluate, predict_logits
 

@@ -26,8 +26,8 @@ from mnascli.engine.config import resolve
 from mnascli.engine.exporting import Options, Quantization, export
 from mnascli.space import Architecture
 from mnascli.space import load as load_model
-from mnascli.tflite.interpreter import typed_operators
 from mnascli.tflite.quantize import quantize
+from mnascli.tflite.reading import typed_operators
 from mnascli.training import save_checkpoint, train
 
 KINDS: tuple[Quantization, ...] = ("none", "fp16", "dynamic", "int8")

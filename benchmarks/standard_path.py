@@ -34,7 +34,7 @@ from mnascli.engine.bench import open_bench
 from mnascli.nets.modules import GlobalMeanModule, SameConv
 from mnascli.space import load
 from mnascli.tflite.convert import import_converter
-from mnascli.tflite.interpreter import operators
+from mnascli.tflite.reading import operators
 
 # (form, how the pictures lie)
 FORMS = (("torchvision", "NCHW"), ("torchvision", "NHWC"), ("timm tf", "NCHW"))

@@ -25,7 +25,8 @@ from mnascli.nets import build
 from mnascli.space import zoo
 from mnascli.tflite import write
 from mnascli.tflite.convert import convert, import_converter
-from mnascli.tflite.interpreter import operators, predict
+from mnascli.tflite.interpreter import predict
+from mnascli.tflite.reading import operators
 
 
 def seconds(work: Callable[[], object]) -> float:

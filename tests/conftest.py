@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 settings.register_profile("mnas", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mnas")
 
-sys.path += [str(Path(__file__).parent / folder) for folder in ("engine", "devices")]
+sys.path += [str(Path(__file__).parent / folder) for folder in ("engine", "devices", "tflite")]
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,15 @@ def benchmark(
     models = models or []
     with Working(f"measuring {len(models)} model(s) on {', '.join(devices)}") as working:
         results = run_benchmark(
-            models, devices, runs, width=width, size=size, classes=classes, tell=say_news, doing=working.note
+            models,
+            devices,
+            runs,
+            width=width,
+            size=size,
+            classes=classes,
+            tell=say_news,
+            doing=working.note,
+            say=working.say,
         )
     if as_json:
         print_json({"results": results})

@@ -137,7 +137,15 @@ def measure(
     name = find_device(device).name  # one device, where a search would take all of that profile
     with Working(f"measuring {model} on {name}") as working:
         (result,) = benchmark(
-            [model], [name], runs, width=width, size=size, classes=classes, tell=say_news, doing=working.note
+            [model],
+            [name],
+            runs,
+            width=width,
+            size=size,
+            classes=classes,
+            tell=say_news,
+            doing=working.note,
+            say=working.say,
         )
     if as_json:
         print_json(result)

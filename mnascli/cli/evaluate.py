@@ -33,6 +33,13 @@ def evaluate(
         typer.Option("--mean", metavar="M[,M,M]", help="Of a .tflite that does not say it: (pixel / 255 - M) / S."),
     ] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="S[,S,S]", help="See --mean.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=1, help="Of a .tflite that takes pictures of any size: height and width in pixels."),
+    ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Of a .tflite: its first class is one that the data do not have.")
+    ] = False,
     classes: Annotated[bool, typer.Option("--classes", help="Show every class, however many there are.")] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
@@ -47,14 +54,14 @@ def evaluate(
     """
     from mnascli.cli.progress import Working
     from mnascli.engine.evaluating import evaluate_model
+    from mnascli.engine.file_data import FileReading
 
     if (mean is None) != (std is None):
         raise UsageError("--mean and --std go together: (pixel / 255 - mean) / std")
     normalisation = (_numbers("--mean", mean), _numbers("--std", std)) if mean and std else None
     with Working(f"evaluating {model}") as working:
-        result = evaluate_model(
-            model, runs, data, against=against, workers=workers, normalisation=normalisation, say=working.say
-        )
+        reading = FileReading(size, normalisation=normalisation, background=background)
+        result = evaluate_model(model, runs, data, against=against, workers=workers, reading=reading, say=working.say)
     if as_json:
         print_json(result)
     else:

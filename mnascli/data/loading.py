@@ -81,6 +81,15 @@ def find(spec: str, report: Report = to_stderr) -> Source:
     return folder.find(Path(spec), report)
 
 
+def class_names(spec: str) -> tuple[str, tuple[str, ...]]:
+    """The name and the classes of the data set that `spec` names, with no look at its pictures. Raises as `load`."""
+    kind = spec.partition(":")[0]
+    if kind in (BUNDLED_NAME, FULL_NAME):
+        return kind, fashion.CLASSES
+    source = find(spec, report=lambda line: None)
+    return source.name, source.classes
+
+
 def _resized(name: str, files: Sequence[Path], size: int, channels: int, crop: float, report: Report) -> Dataset:
     """Fashion-MNIST out of `files` at another size or with its grey repeated as RGB, through the cache."""
     place = files[0].parent

@@ -25,9 +25,10 @@ from mnascli.errors import MnasError, UsageError
 from mnascli.runs import read_state
 from mnascli.tflite.convert import convert
 from mnascli.tflite.files import replacing
-from mnascli.tflite.interpreter import predict_all, typed_operators
+from mnascli.tflite.interpreter import predict_all
 from mnascli.tflite.metadata import Metadata, add_metadata
 from mnascli.tflite.quantize import Kind, quantize
+from mnascli.tflite.reading import typed_operators
 from mnascli.training.checkpoint import About, load_checkpoint
 from mnascli.training.judging import wilson
 from mnascli.training.scoring import predict_logits, scores

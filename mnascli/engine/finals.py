@@ -23,7 +23,7 @@ from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Trial
 from mnascli.runs.winner import choose, name_of
 from mnascli.space import Architecture, count, network_id
-from mnascli.training.judging import paired_lead
+from mnascli.training.lead import paired_lead
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Running and reading .tflite files on this machine."""
+"""Running .tflite files on this machine."""
 
 from __future__ import annotations
 
@@ -6,92 +6,135 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from mnascli.errors import UsageError
+from mnascli.tflite.shapes import in_words, input_shapes, leaves_size_open, picture_input
 
-IDENTIFIER = b"TFL3"
 PIECE = 64  # images that one interpreter takes at a time
-OPERATOR_NAMES: dict[int, str] = {
-    code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
-}
-TYPE_NAMES: dict[int, str] = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
-WITH_WEIGHTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
 class Runner:
-    """A .tflite ready to run. Takes and gives floats whatever the file has inside: int8 is converted by its scale.
+    """A .tflite ready to run. Takes and gives floats whatever the file has inside: integers by their scale.
 
-    Raises UsageError for a file that is no .tflite, or not one that takes one picture and gives one row of logits.
+    `size` is for a file that leaves the sides of its pictures open. `picture` says how it takes pictures, `classes` how
+    many numbers it gives for one.
+
+    Raises UsageError for a file that is no .tflite, for one that does not take one picture and give one number a class,
+    and for a `size` that is not the file's or is missing.
     """
 
-    def __init__(self, path: Path | str, threads: int = 1) -> None:
+    def __init__(self, path: Path | str, threads: int = 1, size: int | None = None) -> None:
         self.path = Path(path)
-        self.input_shape = input_shape(path)
+        shapes = list(input_shapes(self.path).values())
+        if len(shapes) != 1:
+            raise UsageError(f"{path}: not an image classifier: it takes {len(shapes)} inputs, and one was expected")
+        self.picture = picture_input(path, shapes[0], size)
         try:
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            (image,) = self._interpreter.get_input_details()
+            if tuple(image["shape"]) != self.picture.shape:
+                self._interpreter.resize_tensor_input(image["index"], self.picture.shape)
             self._interpreter.allocate_tensors()
+            self._image = _Port(image, f"{path}: takes")
+            # What an operator cannot do shows only when it runs, and so does the shape of what depends on values.
+            self._interpreter.set_tensor(image["index"], np.zeros(self.picture.shape, self._image.type))
+            self._interpreter.invoke()
+            outputs = self._interpreter.get_output_details()
+            given = [self._interpreter.get_tensor(one["index"]).shape for one in outputs]
         except (ValueError, RuntimeError) as error:
-            raise UsageError(f"{path}: LiteRT cannot run this model: {' '.join(str(error).split())}") from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1 or len(self.input_shape) != 4 or len(outputs[0]["shape"]) != 2:
-            raise UsageError(f"{path}: not an image classifier: one picture in and one row of logits out were expected")
-        self._image, self._logits = _Port(inputs[0]), _Port(outputs[0])
-        self.classes = int(outputs[0]["shape"][-1])
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{path}: LiteRT cannot run it on {in_words(self.picture.shape)}: {reason}") from error
+        self.classes = _classes(self.path, given, self.picture.batch)
+        self._logits = _Port(outputs[0], f"{path}: gives")
+
+    @property
+    def takes_unscaled(self) -> bool:
+        """Whether it takes integers, and does not say what they stand for."""
+        return self._image.unscaled
+
+    @property
+    def takes_unscaled_int8(self) -> bool:
+        return self._image.unscaled and self._image.type == np.int8
 
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Logits (N, classes) of images (N, size, size, channels), one after the other in their order, batch 1.
+        """What the file gives, (N, classes), for images (N, size, size, channels), as many at once as it takes.
 
         Raises UsageError for images of another shape than the file's input.
         """
-        if images.shape[1:] != self.input_shape[1:]:
-            raise UsageError(f"{self.path}: takes images of shape {self.input_shape[1:]}, not {images.shape[1:]}")
-        images = self._image.inside(images)
+        wanted = (self.picture.size, self.picture.size, self.picture.channels)
+        if images.shape[1:] != wanted:
+            raise UsageError(f"{self.path}: takes images of shape {wanted}, not {images.shape[1:]}")
+        images, batch = self.picture.arranged(self._image.inside(images)), self.picture.batch
         rows: npt.NDArray[Any] = np.empty((len(images), self.classes), self._logits.type)
         set_tensor, invoke, get_tensor = (
             self._interpreter.set_tensor,
             self._interpreter.invoke,
             self._interpreter.get_tensor,
         )
-        for row in range(len(images)):
-            set_tensor(self._image.index, images[row : row + 1])
+        for row in range(0, len(images), batch):
+            part = images[row : row + batch]
+            if len(part) < batch:
+                part = np.resize(part, self.picture.shape)  # repeated: what it gives for the rest is dropped
+            set_tensor(self._image.index, part)
             invoke()
-            rows[row] = get_tensor(self._logits.index)[0]
+            rows[row : row + batch] = get_tensor(self._logits.index).reshape(batch, -1)[: len(images) - row]
         return self._logits.outside(rows)
 
 
 class _Port:
-    """An input or output of the interpreter, and how its numbers stand for floats."""
+    """An input or output of the interpreter, and how its numbers stand for floats.
 
-    def __init__(self, details: dict[str, Any]) -> None:
+    Integers without a scale are the numbers themselves. Raises UsageError for what is no number.
+    """
+
+    def __init__(self, details: dict[str, Any], name: str) -> None:
         self.index: int = details["index"]
-        self.type: type = details["dtype"]
-        self.scale, self.zero = details["quantization"]
+        self.type: np.dtype[Any] = np.dtype(details["dtype"])
+        if self.type.kind not in "fiu":
+            raise UsageError(f"{name} {self.type.name}: numbers were expected")
+        scale, zero = details["quantization"]
+        self.unscaled = self.type.kind != "f" and not scale
+        self.scale: float = scale or 1.0
+        self.zero: int = zero if scale else 0
 
     def inside(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        if self.type is np.float32:
-            return values
+        if self.type.kind == "f":
+            return values.astype(self.type, copy=False)
         limits = np.iinfo(self.type)
         levels: npt.NDArray[Any] = np.clip(np.round(values / self.scale) + self.zero, limits.min, limits.max)
         return levels.astype(self.type)
 
     def outside(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        if self.type is np.float32:
-            return values
+        if self.type.kind == "f":
+            return values.astype(np.float32, copy=False)
         return (values.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
 
 
+def _classes(path: Path, outputs: list[tuple[int, ...]], batch: int) -> int:
+    """How many numbers a picture gets, in one row of whatever shape. Raises UsageError for more than a row, or one."""
+    shapes = " and ".join(map(in_words, outputs))
+    if len(outputs) != 1:
+        raise UsageError(f"{path}: not an image classifier: it gives {shapes}, and one row of classes was expected")
+    (shape,) = outputs
+    row = shape[1:] if batch > 1 else shape
+    if batch > 1 and shape[:1] != (batch,):
+        raise UsageError(f"{path}: takes {batch} pictures at once and gives {shapes}: a row for each was expected")
+    if len([size for size in row if size != 1]) != 1:
+        raise UsageError(f"{path}: not an image classifier: it gives {shapes}, and a number a class was expected")
+    return int(np.prod(row))
+
+
 def predict(path: Path | str, images: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
-    """Logits (N, classes) of images (N, size, size, channels), one after the other in their order, batch 1.
+    """What the file gives, (N, classes), for images (N, size, size, channels), in their order.
 
     Raises UsageError for a file that is no .tflite, and for images of another shape than its input.
     """
-    return Runner(path, threads).predict(images)
+    return Runner(path, threads, _size(path, images)).predict(images)
 
 
 def predict_all(
@@ -100,16 +143,17 @@ def predict_all(
     normalise: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
     workers: int,
 ) -> npt.NDArray[np.float32]:
-    """Logits of pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
+    """What the file gives for pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
 
     `images` is sliced piece by piece, so it may be on the disk. Threads serve, for LiteRT runs outside Python's lock;
     benchmarks/evaluate_tflite.py shows how well. Raises UsageError as `predict` does.
     """
-    first = Runner(path)
+    size = _size(path, images)
+    first = Runner(path, size=size)
     if len(images) == 0:
-        return first.predict(np.empty((0, *first.input_shape[1:]), np.float32))
+        return np.empty((0, first.classes), np.float32)
     runners: queue.SimpleQueue[Runner] = queue.SimpleQueue()
-    for runner in (first, *(Runner(path) for _ in range(workers - 1))):
+    for runner in (first, *(Runner(path, size=size) for _ in range(workers - 1))):
         runners.put(runner)
 
     def work(start: int) -> npt.NDArray[np.float32]:
@@ -123,82 +167,6 @@ def predict_all(
         return np.concatenate(list(pool.map(work, range(0, len(images), PIECE))))
 
 
-def input_shape(path: Path | str) -> tuple[int, ...]:
-    """Shape of the first input, (1, size, size, channels). Raises UsageError for a file that is no .tflite."""
-    graph = read_file(Path(path)).subgraphs[0]
-    return tuple(int(size) for size in graph.tensors[graph.inputs[0]].shape)
-
-
-def operators(path: Path | str) -> list[str]:
-    """The builtin operators in the order of execution, as they stand in the file, before any delegate takes them.
-
-    Raises UsageError for a file that is no .tflite.
-    """
-    return [operator.name for operator in typed_operators(path)]
-
-
-class TypedOperator(NamedTuple):
-    """An operator with the types it works in, such as INT8 and FLOAT32; `weights` is '' where it has none."""
-
-    name: str
-    activations: str
-    weights: str
-    output: str
-
-
-def typed_operators(path: Path | str) -> list[TypedOperator]:
-    """As `operators`, with types. Raises UsageError for a file that is no .tflite."""
-    model = read_file(Path(path))
-    graph = model.subgraphs[0]
-    names = [OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    # Weights stand in the file, or come out of a DEQUANTIZE of what stands there (fp16).
-    constant = {index for index, tensor in enumerate(graph.tensors) if _has_values(model, tensor)}
-    listed = []
-    for operator in graph.operators:
-        inputs = [int(index) for index in operator.inputs if index >= 0]
-        output = int(operator.outputs[0])
-        if constant.issuperset(inputs):
-            constant.add(output)
-        types = [TYPE_NAMES[graph.tensors[index].type] for index in inputs]
-        computed = [kind for index, kind in zip(inputs, types, strict=True) if index not in constant]
-        weights = [kind for index, kind in zip(inputs[1:2], types[1:2], strict=True) if index in constant]
-        name = names[operator.opcodeIndex]
-        listed.append(
-            TypedOperator(
-                name,
-                (computed or types)[0],
-                weights[0] if weights and name in WITH_WEIGHTS else "",
-                TYPE_NAMES[graph.tensors[output].type],
-            )
-        )
-    return listed
-
-
-def _has_values(model: Any, tensor: Any) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return data is not None and len(data) > 0
-
-
-def read_file(path: Path) -> Any:
-    """The whole file as schema objects: the runtime itself can crash on a damaged one, so it is read through first.
-
-    Raises UsageError for a file that is no .tflite.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if content[4:8] != IDENTIFIER:
-        raise UsageError(f"{path}: not a .tflite file")
-    try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-        if not model.subgraphs[0].operators or len(model.subgraphs[0].inputs) == 0:
-            raise ValueError("nothing to run")
-        for buffer in model.buffers:
-            # The quantizer leaves large constants behind the flatbuffer; here they stand where all others do.
-            if buffer.data is None and buffer.offset > 1:
-                buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-                buffer.offset = buffer.size = 0
-    except Exception as error:  # flatbuffers reads past the end in many ways: struct, index and value errors among them
-        raise UsageError(f"{path}: a damaged .tflite file; write or export it again") from error
-    return model
+def _size(path: Path | str, images: Any) -> int | None:
+    """The size of images for a file that leaves it open; one of its own is left to be compared."""
+    return int(images.shape[1]) if leaves_size_open(Path(path)) else None

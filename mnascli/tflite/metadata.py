@@ -23,7 +23,8 @@ from flatbuffers.table import Table
 from mnascli.errors import UsageError
 from mnascli.tflite.files import replacing
 from mnascli.tflite.graph import Buffer, pack
-from mnascli.tflite.interpreter import read_file
+from mnascli.tflite.reading import read_file
+from mnascli.tflite.shapes import leaves_size_open
 
 NAME = b"TFLITE_METADATA"
 OWN_NAME = b"MNAS"
@@ -43,7 +44,10 @@ FILE = {"name": 0, "description": 1, "type": 2}
 class Metadata:
     """`labels` are the classes in the order of the logits; `mean` and `std` are a channel's, of pixels from 0 to 1.
 
-    `crop` is the share of the centre square's side that the network was made to look at.
+    `crop` is the share of the centre square's side that the network was made to look at. `picture` says in words how a
+    picture becomes the input. `size` is read from a file, in pixels, and not written: the file has it.
+
+    What a foreign file does not say is empty.
     """
 
     name: str
@@ -53,6 +57,8 @@ class Metadata:
     std: tuple[float, ...]
     licence: str = ""
     crop: float = 1.0
+    picture: str = ""
+    size: int | None = None
 
 
 def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
@@ -65,7 +71,7 @@ def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
     size = int(graph.tensors[graph.inputs[0]].shape[1])
     file.buffers = [Buffer(b"" if one.data is None else bytes(one.data)) for one in file.buffers]
     file.metadata = [one for one in file.metadata or [] if one.name not in (NAME, OWN_NAME)]
-    own = json.dumps({"evaluation_crop": about.crop}).encode()
+    own = json.dumps({"evaluation_crop": about.crop, "picture": about.picture}).encode()
     for name, content in ((NAME, _described(about, size)), (OWN_NAME, own)):
         file.metadata.append(schema.MetadataT(name=name.decode(), buffer=len(file.buffers)))
         file.buffers.append(Buffer(content))
@@ -80,7 +86,10 @@ def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
 
 
 def read_metadata(path: Path) -> Metadata | None:
-    """What the file says of itself; None if it says nothing. Raises UsageError for one that cannot be read."""
+    """What the file says of itself; None if it says nothing. Raises UsageError for one that cannot be read.
+
+    Files of other origin may leave out what they like; one number for the normalisation is one for all channels.
+    """
     file = read_file(path)
     buffers = {one.name: one.buffer for one in file.metadata or []}
     if NAME not in buffers:
@@ -89,24 +98,58 @@ def read_metadata(path: Path) -> Metadata | None:
         content = bytes(file.buffers[buffers[NAME]].data)
         own = json.loads(bytes(file.buffers[buffers[OWN_NAME]].data)) if OWN_NAME in buffers else {}
         model = Table(content, encode.Get(number_types.UOffsetTFlags.packer_type, content, 0))
-        subgraph = _tables(model, MODEL["subgraphs"])[0]
-        image, logits = _tables(subgraph, SUBGRAPH["inputs"])[0], _tables(subgraph, SUBGRAPH["outputs"])[0]
-        (unit,) = _tables(image, TENSOR["process_units"])
-        options = _child(unit, 1)
-        labels_file = _text(_tables(logits, TENSOR["files"])[0], FILE["name"])
-        with zipfile.ZipFile(path) as attached:
-            labels = attached.read(labels_file).decode().splitlines()
+        subgraph = _first(_tables(model, MODEL["subgraphs"]))
+        image = _first(_tables(subgraph, SUBGRAPH["inputs"]))
+        mean, std = _normalisation(image)
         return Metadata(
             name=_text(model, MODEL["name"]),
             description=_text(model, MODEL["description"]),
-            labels=tuple(labels),
-            mean=tuple(value / 255 for value in _floats(options, 0)),
-            std=tuple(value / 255 for value in _floats(options, 1)),
+            labels=_labels(path, _first(_tables(subgraph, SUBGRAPH["outputs"]))),
+            mean=tuple(value / 255 for value in mean),
+            std=tuple(value / 255 for value in std),
             licence=_text(model, MODEL["license"]),
             crop=float(own.get("evaluation_crop", 1.0)),
+            picture=str(own.get("picture", "")),
+            size=_default_size(image),
         )
     except Exception as error:  # flatbuffers and zipfile raise many kinds for damaged bytes
         raise UsageError(f"{path}: its metadata are damaged, or not of an image classifier") from error
+
+
+def known_size(path: Path, size: int | None = None) -> int | None:
+    """`size`, else what the metadata say where the file itself leaves it open. Raises UsageError as `read_metadata`."""
+    if size is not None or not leaves_size_open(path):
+        return size
+    about = read_metadata(path)
+    return about.size if about else None
+
+
+def _normalisation(image: Table | None) -> tuple[list[float], list[float]]:
+    """(mean, deviation) of pixels from 0 to 255; empty where they are not said."""
+    for unit in _tables(image, TENSOR["process_units"]):
+        options = _child(unit, 1)
+        if _number(unit, 0, number_types.Uint8Flags) == NORMALIZATION and options is not None:
+            return _floats(options, 0), _floats(options, 1)
+    return [], []
+
+
+def _labels(path: Path, logits: Table | None) -> tuple[str, ...]:
+    files = [one for one in _tables(logits, TENSOR["files"]) if _text(one, FILE["name"]).endswith(".txt")]
+    if not files:
+        return ()
+    with zipfile.ZipFile(path) as attached:
+        return tuple(attached.read(_text(files[0], FILE["name"])).decode().splitlines())
+
+
+def _default_size(image: Table | None) -> int | None:
+    """The side of the square that the input takes by default; None where it is not said, or is no square."""
+    content = _child(image, TENSOR["content"])
+    properties = _child(content, 1)
+    if _number(content, 0, number_types.Uint8Flags) != IMAGE_PROPERTIES:
+        return None
+    size = _child(properties, 1)
+    width, height = (_number(size, number, number_types.Uint32Flags) for number in (0, 1))
+    return width if width == height and width > 0 else None
 
 
 def _described(about: Metadata, size: int) -> bytes:
@@ -151,7 +194,7 @@ def _described(about: Metadata, size: int) -> bytes:
     }
     input_tensor = {
         TENSOR["name"]: text("image"),
-        TENSOR["description"]: text("A picture, normalised; batch, height, width, channels."),
+        TENSOR["description"]: text(about.picture or "A picture, normalised; batch, height, width, channels."),
         TENSOR["content"]: child(content),
         TENSOR["process_units"]: tables(normalise),
     }
@@ -178,29 +221,41 @@ def _described(about: Metadata, size: int) -> bytes:
     return bytes(builder.Output())
 
 
-def _field(table: Table, number: int) -> int:
-    """Where a field's value stands. Raises ValueError if the table does not have it."""
-    offset = int(table.Offset(4 + 2 * number))
-    if offset == 0:
-        raise ValueError(f"field {number} is missing")
-    return offset
+def _field(table: Table | None, number: int) -> int:
+    """Where a field's value stands; 0 if the table, or its field, is not there."""
+    return int(table.Offset(4 + 2 * number)) if table is not None else 0
 
 
-def _text(table: Table, number: int) -> str:
-    return bytes(table.String(table.Pos + _field(table, number))).decode()
+def _first(tables: list[Table]) -> Table | None:
+    return tables[0] if tables else None
 
 
-def _child(table: Table, number: int) -> Table:
-    return Table(table.Bytes, table.Indirect(table.Pos + _field(table, number)))
-
-
-def _tables(table: Table, number: int) -> list[Table]:
+def _text(table: Table | None, number: int) -> str:
     field = _field(table, number)
+    return bytes(table.String(table.Pos + field)).decode() if table is not None and field else ""
+
+
+def _number(table: Table | None, number: int, kind: Any) -> int:
+    field = _field(table, number)
+    return int(table.Get(kind, table.Pos + field)) if table is not None and field else 0
+
+
+def _child(table: Table | None, number: int) -> Table | None:
+    field = _field(table, number)
+    return Table(table.Bytes, table.Indirect(table.Pos + field)) if table is not None and field else None
+
+
+def _tables(table: Table | None, number: int) -> list[Table]:
+    field = _field(table, number)
+    if table is None or not field:
+        return []
     start = table.Vector(field)
     return [Table(table.Bytes, table.Indirect(start + 4 * index)) for index in range(table.VectorLen(field))]
 
 
 def _floats(table: Table, number: int) -> list[float]:
     field = _field(table, number)
+    if not field:
+        return []
     start = table.Vector(field)
     return [float(table.Get(number_types.Float32Flags, start + 4 * index)) for index in range(table.VectorLen(field))]

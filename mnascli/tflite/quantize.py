@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mnascli.errors import MnasError, UsageError
 from mnascli.tflite.files import replacing
-from mnascli.tflite.interpreter import input_shape, read_file
+from mnascli.tflite.reading import input_shape, read_file
 
 Kind = Literal["int8", "dynamic", "fp16"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,13 @@ from mnascli.training.scoring import scores
 
 Z_95 = 1.959963984540054  # of the normal distribution, for an interval of 95 %
 CALIBRATION_BINS = 15  # as Guo et al. (2017) take
+
+
+class Predictions(NamedTuple):
+    """Numbers (N, classes) whose greatest is the prediction: logits, or `probabilities`, which are not made again."""
+
+    numbers: npt.NDArray[np.float32]
+    probabilities: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,10 @@ class Judgement:
     confusions: tuple[tuple[str, str, int], ...]
 
 
-def judge(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Judgement:
-    """The judgement of logits (N, classes) against labels (N,), N being 1 or more. Raises as `scores` does."""
-    result = scores(logits, labels)
-    predicted = logits.argmax(1)
+def judge(predictions: Predictions, labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Judgement:
+    """The judgement of predictions against labels (N,), N being 1 or more. Raises as `scores` does."""
+    result = scores(predictions.numbers, labels)
+    predicted = predictions.numbers.argmax(1)
     counts = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
     counts = counts.reshape(len(classes), len(classes))
     wrong = [
@@ -62,7 +69,7 @@ def judge(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classe
         top5=result.top5,
         images=result.images,
         interval=wilson(result.top1, result.images),
-        calibration_error=calibration_error(logits, labels),
+        calibration_error=calibration_error(predictions, labels),
         classes=tuple(
             ClassScore(
                 name,
@@ -85,50 +92,15 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """How much more accurate one network is than another, in points (hundredths), with its interval of 95 %."""
-
-    points: float
-    interval: tuple[float, float]
-
-
-def paired_lead(right: npt.NDArray[np.bool_], right_other: npt.NDArray[np.bool_]) -> Lead:
-    """The lead of a network over another, both (seeds, images): which pictures each training of it gets right.
-
-    Pairs are the same picture and seed. The variances of the mean over pictures and over seeds are added, and the
-    degrees of freedom are Satterthwaite's (1946): few seeds make it wide. With one seed it holds for that one alone.
-    """
-    difference = 100 * (right.astype(np.float64) - right_other)
-    seeds, images = difference.shape
-    points = float(difference.mean())
-    parts = [(difference.mean(0), images)] if images > 1 else []
-    parts += [(difference.mean(1), seeds)] if seeds > 1 else []
-    variances = [(float(values.var(ddof=1)) / count, count - 1) for values, count in parts]
-    variance = sum(one for one, _ in variances)
-    if variance == 0:
-        return Lead(points, (points, points))
-    freedom = variance**2 / sum(one**2 / degrees for one, degrees in variances)
-    half = t_95(freedom) * math.sqrt(variance)
-    return Lead(points, (points - half, points + half))
-
-
-def t_95(freedom: float) -> float:
-    """Student's t that 95 % of the values lie within, for `freedom` degrees of freedom, 1 or more.
-
-    With t = sqrt(freedom) tan(angle), the angle's density is cos(angle) to the power of freedom - 1.
-    """
-    angles = np.linspace(0, math.pi / 2, 200_001)
-    shares = np.cumsum(np.cos((angles[1:] + angles[:-1]) / 2) ** (freedom - 1))
-    angle = np.interp(0.95, shares / shares[-1], angles[1:])
-    return math.sqrt(freedom) * math.tan(float(angle))
-
-
-def calibration_error(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+def calibration_error(predictions: Predictions, labels: npt.NDArray[np.int64]) -> float:
     """Expected calibration error: how far confidence and accuracy lie apart, over bins of like confidence."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = 1 / shifted.sum(1, dtype=np.float64)
-    right = logits.argmax(1) == labels
+    numbers = predictions.numbers
+    highest = numbers.max(1, keepdims=True)
+    if predictions.probabilities:
+        confidence = highest[:, 0].astype(np.float64).clip(0, 1)
+    else:
+        confidence = 1 / np.exp(numbers - highest).sum(1, dtype=np.float64)
+    right = numbers.argmax(1) == labels
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, right - confidence, CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(labels))

@@ -11,7 +11,7 @@ from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.engine.bench import Bench
 from mnascli.space import Architecture, load
-from mnascli.tflite.interpreter import operators
+from mnascli.tflite.reading import operators
 
 QUICK = Discipline(
     warmups=1, warmup_min_s=0, runs=2, min_s=0, sessions=1, keep=1, retries=0, max_spread=100, discard_drift=100

@@ -14,8 +14,8 @@ from ai_edge_litert.interpreter import Interpreter
 from mnascli import nets, tflite
 from mnascli.data.dataset import Dataset, Split, from_arrays
 from mnascli.engine import exporting
-from mnascli.engine.evaluating import data_for_file
 from mnascli.engine.exporting import Options, export
+from mnascli.engine.file_data import FileReading, data_for_file
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture
 from mnascli.tflite.metadata import Metadata, add_metadata, read_metadata
@@ -153,19 +153,26 @@ def test_a_file_that_does_not_say_its_normalisation(tmp_path: Path) -> None:
     colours = NET.on(classes=10)
     bare = tflite.write(replace(colours, size=28, channels=3), tmp_path / "bare.tflite")
     said: list[str] = []
-    assumed = data_for_file(bare, "fashion-mnist-10k", None, said.append)
+
+    def opened(file: Path, *normalisation: tuple[float, ...]) -> Dataset:
+        reading = FileReading(normalisation=(normalisation[0], normalisation[1]) if normalisation else None)
+        return data_for_file(file, "fashion-mnist-10k", reading, said.append).dataset
+
+    assumed = opened(bare)
     (line,) = said
     assert f"(pixel / 255 - [{assumed.mean[0]:.3f}, " in line and "--mean and --std" in line
-    given = data_for_file(bare, "fashion-mnist-10k", ((0.5,), (0.1, 0.2, 0.3)), said.append)
+    given = opened(bare, (0.5,), (0.1, 0.2, 0.3))
     assert (given.mean, given.std) == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3)) and len(said) == 1
     for wrong in (((0.5, 0.5), (1.0,)), ((0.5,), (0.0,))):
         with pytest.raises(UsageError, match="one number or 3 were expected"):
-            data_for_file(bare, "fashion-mnist-10k", wrong)
+            opened(bare, *wrong)
+    with pytest.raises(UsageError, match="of pixels from 0 to 1: divide both by 255"):
+        opened(bare, (127.5,), (127.5,))
     about = Metadata("", "", assumed.classes, (0.1,) * 3, (0.2,) * 3)
     described = add_metadata(bare, tmp_path / "described.tflite", about)
-    assert data_for_file(described, "fashion-mnist-10k", None, said.append).mean == about.mean and len(said) == 1
+    assert opened(described).mean == about.mean and len(said) == 1
     with pytest.raises(UsageError, match="says its normalisation itself"):
-        data_for_file(described, "fashion-mnist-10k", ((0.5,), (0.5,)))
+        opened(described, (0.5,), (0.5,))
 
 
 def test_calibration_images_come_from_all_classes(dataset: Dataset) -> None:

@@ -21,7 +21,8 @@ from mnascli.space import zoo
 from mnascli.space.architecture import Architecture
 from mnascli.tflite import write
 from mnascli.tflite.convert import convert
-from mnascli.tflite.interpreter import operators, predict
+from mnascli.tflite.interpreter import predict
+from mnascli.tflite.reading import operators
 
 # Together: each operator at strides 1 and 2 with each skip, kernels 3, 5 and 7, with and without squeeze-excite.
 ARCHITECTURES = {

@@ -10,7 +10,8 @@ import pytest
 from mnascli.errors import UsageError
 from mnascli.space.architecture import Architecture
 from mnascli.tflite import write
-from mnascli.tflite.interpreter import operators, predict
+from mnascli.tflite.interpreter import predict
+from mnascli.tflite.reading import operators
 
 TINY = Architecture.parse("stem_c8,ir_r1_k3_s1_e3_c8_se0.25,head_c16,net_i8_ch1_o3")
 

@@ -1,20 +1,24 @@
 """What stands in a file beside its numbers: written, read back, and in the way of nothing."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from foreign import Foreign
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnascli.errors import UsageError
 from mnascli.space import Architecture
 from mnascli.tflite import write
-from mnascli.tflite.interpreter import predict, read_file
+from mnascli.tflite.interpreter import predict
 from mnascli.tflite.metadata import NAME, Metadata, add_metadata, read_metadata
 from mnascli.tflite.quantize import KINDS, quantize
+from mnascli.tflite.reading import read_file
 
 TINY = Architecture.parse("stem_c8,ir_r1_k3_s1_e3_c8_se0.25,head_c16,net_i8_o3")
 ABOUT = Metadata("clothes", "a test", ("shirt", "Ärmel", "a b"), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "MIT", 0.875)
@@ -68,6 +72,49 @@ def test_describing_twice_leaves_one_description(model: Path, tmp_path: Path) ->
 
 def test_a_file_without_a_description(model: Path) -> None:
     assert read_metadata(model) is None
+
+
+def test_a_foreign_description_may_leave_out_what_it_likes(model: Path) -> None:
+    """A name alone, and then one number of the normalisation for all channels: both are met in published files."""
+
+    def described(mean: float | None) -> Path:
+        builder = flatbuffers.Builder(256)
+        name, subgraphs = builder.CreateString("foreign"), 0
+        if mean is not None:
+            vectors = []
+            for value in (128.0, mean):
+                builder.StartVector(4, 1, 4)
+                builder.PrependFloat32(value)
+                vectors.append(builder.EndVector())
+            options = table(builder, {0: vectors[1], 1: vectors[0]})
+            unit = table(builder, {1: options}, kind=1)
+            image = table(builder, {4: tables(builder, unit)})
+            subgraphs = tables(builder, table(builder, {2: tables(builder, image)}))
+        builder.Finish(table(builder, {0: name, 3: subgraphs} if subgraphs else {0: name}), file_identifier=b"M001")
+        file = Foreign(model)
+        file.model.metadata = [schema.MetadataT(name=NAME.decode(), buffer=len(file.model.buffers))]
+        file.model.buffers.append(schema.BufferT(data=np.frombuffer(bytes(builder.Output()), np.uint8)))
+        return file.write()
+
+    empty = Metadata("foreign", "", (), (), ())
+    assert read_metadata(described(None)) == empty
+    assert read_metadata(described(127.5)) == replace(empty, mean=(0.5,), std=(128 / 255,))
+
+
+def table(builder: flatbuffers.Builder, children: dict[int, int], kind: int = 0) -> int:
+    """A table of offsets; `kind` is field 0, where that is the type of a union."""
+    builder.StartObject(8)
+    if kind:
+        builder.PrependUint8Slot(0, kind, 0)
+    for number, offset in children.items():
+        builder.PrependUOffsetTRelativeSlot(number, offset, 0)
+    return int(builder.EndObject())
+
+
+def tables(builder: flatbuffers.Builder, one: int) -> int:
+    builder.StartVector(4, 1, 4)
+    builder.PrependUOffsetTRelative(one)
+    return int(builder.EndVector())
 
 
 @settings(max_examples=30)

@@ -11,8 +11,9 @@ from mnascli import tflite
 from mnascli.errors import MnasError, UsageError
 from mnascli.nets import build
 from mnascli.space import Architecture, load
-from mnascli.tflite.interpreter import operators, predict
+from mnascli.tflite.interpreter import predict
 from mnascli.tflite.quantize import quantize
+from mnascli.tflite.reading import operators
 
 
 @pytest.fixture

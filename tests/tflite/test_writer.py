@@ -20,7 +20,8 @@ from mnascli.space import zoo
 from mnascli.space.architecture import Architecture, Block
 from mnascli.tflite import write
 from mnascli.tflite.graph import BUFFER_ALIGNMENT
-from mnascli.tflite.interpreter import input_shape, operators, predict
+from mnascli.tflite.interpreter import predict
+from mnascli.tflite.reading import input_shape, operators
 
 SMALL = Architecture.parse("stem_c8,ds_r1_k3_s1_c8_noskip,ir_r2_k5_s2_e3_c16_se0.25,head_c32,net_i16_o5")
 
