@@ -129,9 +129,13 @@ def _print_checked(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
+    from mnascli.engine.model_card import STEPS
+
     print(f"{result['file']}: {result['size_mb']:.2f} MB")
     print(
         f"{result['runtime']} on {result['parity_images']} validation images: "
         f"largest difference to the trained network {result['max_abs_difference']:.2g}, "
         f"differing predictions: {result['differing_predictions']}"
     )
+    for step in STEPS:
+        print(f"{step}: {result['input'][step]}")

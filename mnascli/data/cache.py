@@ -22,7 +22,7 @@ from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Spli
 from mnascli.data.split import digest
 from mnascli.user_dirs import cache_home
 
-VERSION = 3  # goes up when the same source gives other pixels or parts
+VERSION = 4  # goes up when the same source gives other pixels or parts
 
 Part = Iterable[tuple[Images, Labels]]
 

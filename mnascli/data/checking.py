@@ -79,7 +79,7 @@ def _check(pictures: Pictures, channels: int, stop: bool, skipped: list[str], re
     def look(number: int) -> tuple[bytes, npt.NDArray[np.float32]] | str:
         try:
             data = pictures.read(number)
-            pixels = decode(data, THUMB, channels).reshape(-1, channels) / np.float32(255)
+            pixels = decode(data, THUMB, channels, draft=True).reshape(-1, channels) / np.float32(255)
             return digest(data), np.stack([pixels.mean(0), (pixels**2).mean(0)])
         except (DataError, OSError) as error:
             return f"{pictures.name(number)}: broken image: {error}"

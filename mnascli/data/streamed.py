@@ -51,10 +51,10 @@ class StreamedImages:
         """The first so many pictures."""
         return replace(self, pictures=Chosen(self.pictures, np.arange(min(count, len(self)))))
 
-    def cut(self, number: int, choose: Choose) -> Image.Image:
+    def cut(self, number: int, choose: Choose, *, draft: bool = False) -> Image.Image:
         """A part of one picture as a Pillow image of the streamed size; see `mnascli.data.picture.cut`."""
         try:
-            return cut(self.pictures.read(number), choose, self.size, self.channels)
+            return cut(self.pictures.read(number), choose, self.size, self.channels, draft=draft)
         except (OSError, DataError) as error:
             raise DataError(f"{self.pictures.name(number)}: cannot be read any more: {error}") from error
 

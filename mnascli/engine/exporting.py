@@ -191,6 +191,7 @@ def _described(about: About, kind: Quantization, options: Options) -> Metadata:
         std=about.std,
         licence=options.licence,
         crop=about.recipe.evaluation_crop,
+        picture=f"A picture, batch, height, width, channels. {model_card.in_words(model_card.pictures(about))}",
     )
 
 

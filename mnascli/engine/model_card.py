@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mnascli import __version__
+from mnascli.data.picture import steps
 from mnascli.devices.measuring import Latency
 from mnascli.space import Architecture, count
 from mnascli.tflite.files import replacing
 from mnascli.training.checkpoint import About
 
+STEPS = ("decoding", "crop", "channels", "resizing", "normalisation")
 NO_LICENCE = "not stated: that of the training pictures may bind the weights too"
 
 
@@ -32,12 +34,7 @@ def describe(
         "architecture": str(architecture),
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
-        "input": {
-            "shape": [1, architecture.size, architecture.size, architecture.channels],
-            "mean": about.mean,
-            "std": about.std,
-            "evaluation_crop": about.recipe.evaluation_crop,
-        },
+        "input": {"shape": [1, architecture.size, architecture.size, architecture.channels], **pictures(about)},
         "classes": about.classes,
         "data": {"name": about.data, "hash": about.data_hash},
         "training": about.recipe.model_dump(mode="json"),
@@ -45,6 +42,28 @@ def describe(
         "export": dict(exported),
         "latency": [_latency(one) for one in latencies],
     }
+
+
+def pictures(about: About) -> dict[str, Any]:
+    """How a picture becomes the input, in words and numbers: an app that does it otherwise loses accuracy."""
+    architecture, recipe = Architecture.parse(about.architecture), about.recipe
+    crops = (
+        f"random crops of {recipe.random_crop:g} of the area or more, and JPEGs decoded at 1/2, 1/4 or 1/8 where "
+        "that leaves twice the size"
+    )
+    return {
+        **steps(architecture.size, architecture.channels, recipe.evaluation_crop),
+        "normalisation": f"(pixel / 255 - {_numbers(about.mean)}) / {_numbers(about.std)}",
+        "mean": about.mean,
+        "std": about.std,
+        "evaluation_crop": recipe.evaluation_crop,
+        "in_training": crops if recipe.random_crop else "the same, before it is augmented",
+    }
+
+
+def in_words(picture: Mapping[str, Any]) -> str:
+    """What `pictures` says, in the order in which it is done."""
+    return "; ".join(picture[step] for step in STEPS)
 
 
 def write(card: Mapping[str, Any], file: Path) -> tuple[Path, Path]:
@@ -61,8 +80,8 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     """The card for people."""
     export, low_high = card["export"], card["export"]["test_top1_interval"]
     kind = "float32" if export["quantization"] == "none" else export["quantization"]
-    size = card["input"]["shape"][1]
-    normal = f"(pixel / 255 - {_numbers(card['input']['mean'])}) / {_numbers(card['input']['std'])}"
+    steps_taken = "\n".join(f"{number}. {step}: {card['input'][step]}" for number, step in enumerate(STEPS, 1))
+    integers = f"; {kind}, by the scale and zero point in the file" if kind == "int8" else ""
     training = ", ".join(f"{key} {value}" for key, value in card["training"].items() if value not in (None, 0, (), []))
     latency = [
         f"| {one['device']} | {one['median_ms']:.3f} | {one['p5_ms']:.3f} - {one['p95_ms']:.3f} | {one['verdict']} | "
@@ -79,9 +98,15 @@ An image classifier for {len(card["classes"])} classes, as TFLite; made by {card
 | size | {export["size_mb"]:.2f} MB |
 | arithmetic | {kind}: {export["float_operators"]} of {export["operator_count"]} operators run in float |
 | written by | {export["writer"]} |
-| input | `image`, {card["input"]["shape"]}: a {size}x{size} picture as {normal} |
+| input | `image`, {card["input"]["shape"]}: batch, height, width, channels{integers} |
 | output | `logits`, one for each of the labels in the file |
 | licence | {card["licence"]} |
+
+## From a picture to the input
+
+{steps_taken}
+
+Accuracies here are of pictures made so. In training: {card["input"]["in_training"]}.
 
 ## Accuracy
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mnascli.data.dataset import Floats
+from mnascli.engine import model_card
 from mnascli.engine.exporting import PARITY_IMAGES, spread, writable
 from mnascli.engine.model_data import fitting_data
 from mnascli.engine.models import find_model
@@ -59,4 +60,5 @@ def export_checked(
         "max_abs_difference": difference,
         "differing_predictions": int((expected.argmax(1) != logits.argmax(1)).sum()),
         "parity_images": len(images),
+        "input": model_card.pictures(about),
     }

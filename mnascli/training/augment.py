@@ -23,7 +23,9 @@ def augmented(images: Images | StreamedImages, number: int, recipe: Recipe, rng:
     """One training picture, cut out and changed in colour and shape as the recipe says, at the size of `images`."""
     choose = random_box(recipe.random_crop, rng) if recipe.random_crop else centre(1.0)
     if isinstance(images, StreamedImages):
-        picture = images.cut(number, choose if recipe.random_crop else centre(images.crop))
+        # What is cut and scaled by chance may be decoded in draft; what is not, is what an evaluation sees.
+        random = recipe.random_crop > 0
+        picture = images.cut(number, choose if random else centre(images.crop), draft=random)
     else:
         _, size, _, channels = images.shape
         picture = cut_image(Image.fromarray(images[number].squeeze()), choose, size, channels)

@@ -56,6 +56,7 @@ def test_other_files_are_checked_with_their_runtime(work: Path, kind: str, runti
     result = answer("export", "net", f"--{kind}", "-o", f"net.{kind}", "--data", "pictures", cwd=work)
     assert result["max_abs_difference"] < 1e-3  # type: ignore[operator]
     assert result["differing_predictions"] == 0
+    assert "centre square" in result["input"]["crop"] and len(result["input"]["mean"]) == 3  # type: ignore[index]
     assert (work / f"net.{kind}").stat().st_size > 0
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mnascli.data.dataset import DataError
-from mnascli.data.picture import decode
+from mnascli.data.picture import decode, steps
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -71,6 +71,27 @@ def test_the_centre_square_is_taken():
     wide = Image.new("RGB", (90, 30), BLUE)
     wide.paste(RED, (30, 0, 60, 30))
     assert (decode(encode(wide, "PNG"), 6, 3)[:, 1:-1] == RED).all()
+
+
+def photograph(width, height, seed=0):
+    """Fine detail everywhere, which a JPEG decoded at a part of its size blurs in another way."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return encode(Image.fromarray(noise), "JPEG", quality=95)
+
+
+@pytest.mark.parametrize(("width", "height", "crop"), [(160, 96, 1.0), (97, 161, 0.875), (640, 480, 1.0)])
+def test_a_jpeg_is_decoded_as_an_app_decodes_it(width, height, crop):
+    """The whole picture, its centre square, bilinear: with Pillow alone, as `steps` says."""
+    data = photograph(width, height)
+    side = crop * min(width, height)
+    left, upper = (width - side) / 2, (height - side) / 2
+    whole = Image.open(io.BytesIO(data)).convert("RGB")
+    expected = whole.resize((16, 16), Image.Resampling.BILINEAR, (left, upper, left + side, upper + side))
+    assert (decode(data, 16, 3, crop) == np.asarray(expected)).all()
+    assert (decode(data, 16, 3, crop, draft=True) != np.asarray(expected)).any()
+    said = steps(16, 3, crop)
+    assert "full resolution" in said["decoding"] and "centre square" in said["crop"] and "16x16" in said["resizing"]
+    assert ("0.875" in said["crop"]) == (crop == 0.875) and said["channels"] == "RGB"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])

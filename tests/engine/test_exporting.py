@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
 
 from mnascli import nets, tflite
+from mnascli.data import load
 from mnascli.data.dataset import Dataset, Split, from_arrays
-from mnascli.engine import exporting
+from mnascli.engine import exporting, model_card
 from mnascli.engine.exporting import Options, export
 from mnascli.engine.file_data import FileReading, data_for_file
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture
 from mnascli.tflite.metadata import Metadata, add_metadata, read_metadata
 from mnascli.tflite.quantize import quantize
-from mnascli.training.checkpoint import save_checkpoint
+from mnascli.training.checkpoint import load_checkpoint, save_checkpoint
 from mnascli.training.loop import train
 from mnascli.training.recipe import Recipe
 
@@ -173,6 +175,68 @@ def test_a_file_that_does_not_say_its_normalisation(tmp_path: Path) -> None:
     assert opened(described).mean == about.mean and len(said) == 1
     with pytest.raises(UsageError, match="says its normalisation itself"):
         opened(described, (0.5,), (0.5,))
+
+
+@pytest.mark.parametrize("kind", ["none", "int8"])
+def test_an_app_that_does_what_the_card_says_to_photographs_gets_the_same(tmp_path: Path, kind: Any) -> None:
+    """JPEGs far larger than the input, neither square nor upright, by Pillow alone and the card's numbers."""
+    photographs(tmp_path / "photographs")
+    colours = replace(NET, channels=3)
+    recipe = Recipe(epochs=2, batch_size=16, optimizer="adamw", learning_rate=0.1, evaluation_crop=0.75)
+    pictures = load(str(tmp_path / "photographs"), size=12, channels=3, crop=0.75)
+    network = nets.build(colours, seed=0)
+    train(network, pictures, recipe, seed=0, threads=1)
+    trained = save_checkpoint(tmp_path / "model.safetensors", network, pictures, recipe, accuracy=0)
+    file = tmp_path / "m.tflite"
+    result = export(trained, file, pictures, [], replace(OWN, quantize=kind, max_loss=1))
+    card = json.loads((tmp_path / "m.card.json").read_text())["input"]
+    about, text = read_metadata(file), (tmp_path / "m.card.md").read_text()
+    assert about is not None
+    for step in ("decoding", "crop", "channels", "resizing", "normalisation"):
+        assert card[step] in text and card[step] in about.picture
+    assert about.picture.encode() in file.read_bytes()[file.read_bytes().index(b"M001") :]  # where Google's tools look
+    assert card["crop"] == "the centre square of 0.75 times the shorter side; not squashed"
+    seen, right = [], 0
+    app = Interpreter(model_path=str(file))
+    app.allocate_tensors()
+    (taken,), (given,) = app.get_input_details(), app.get_output_details()
+    scale, zero = taken["quantization"]
+    places = sorted((tmp_path / "photographs" / "test").rglob("*.jpg"))
+    for place in places:
+        upright = ImageOps.exif_transpose(Image.open(place))
+        side = card["evaluation_crop"] * min(upright.size)
+        box = ((upright.width - side) / 2, (upright.height - side) / 2)
+        box = (*box, box[0] + side, box[1] + side)
+        pixels = np.asarray(upright.convert("RGB").resize((12, 12), Image.Resampling.BILINEAR, box), np.float32)
+        values = (pixels / 255 - np.array(card["mean"])) / np.array(card["std"])
+        seen.append(pixels)
+        values = np.round(values / scale) + zero if scale else values
+        app.set_tensor(taken["index"], np.clip(values, -128, 127).astype(taken["dtype"])[np.newaxis])
+        app.invoke()
+        right += pictures.classes[int(app.get_tensor(given["index"]).argmax())] == place.parent.name
+    np.testing.assert_array_equal(seen, pictures.test.images)
+    assert right / len(places) == result["test_top1"]
+
+
+def photographs(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 60), ("test", 30)):
+        for index in range(count):
+            pixels = rng.integers(0, 160, (96, 160, 3))
+            pixels[32 * (index % 3) : 32 * (index % 3) + 32] += 90
+            exif = Image.Exif()
+            exif[0x0112] = (1, 3, 6, 8)[index % 4]
+            place = root / part / ("top", "middle", "bottom")[index % 3] / f"{index:03}.jpg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(place, exif=exif)
+
+
+def test_the_card_tells_of_random_crops(checkpoint: Path) -> None:
+    about = load_checkpoint(checkpoint)[1]
+    assert model_card.pictures(about)["in_training"] == "the same, before it is augmented"
+    cropped = about.model_copy(update={"recipe": Recipe(random_crop=0.25)})
+    assert "random crops of 0.25" in model_card.pictures(cropped)["in_training"]
+    assert "1/8" in model_card.pictures(cropped)["in_training"]
 
 
 def test_calibration_images_come_from_all_classes(dataset: Dataset) -> None:
