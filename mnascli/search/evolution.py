@@ -1,28 +1,33 @@
 """Regularized evolution (Real et al., 1802.01548): the best of a random sample is mutated, the oldest one dies.
 
 Defaults are the source's: population 100, sample 25, and mutations that take one decision otherwise. Ours are mutations
-that know the space (a block takes the choices of another, children take whole blocks of two parents) and children in
-plenty, screened by a model of the rewards (screen.py). For 50 to 200 trials founders 15, population 30, sample 10,
-children 200, crossover 0.3 and blocks 0.3 were found on the surrogate of benchmarks/table with ten seeds that the
-published comparison does not have: see docs/benchmarks.md.
+that know the space (a block takes the choices of another, children take whole blocks of two parents), children in
+plenty, screened by a model of the rewards (screen.py), and that no network is proposed twice (seen.py). For 50 to 200
+trials founders 15, population 30, sample 10, children 200, crossover 0.3 and blocks 0.3 were found on the surrogate of
+benchmarks/table with ten seeds that the published comparison does not have: see docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field
 
+from mnascli.errors import UsageError
 from mnascli.schema import Schema
 from mnascli.search.screen import Screen
 from mnascli.search.searcher import Indices, Searcher
+from mnascli.search.seen import Seen
 from mnascli.space import Space
 from mnascli.space.factorized import PER_BLOCK
 
 DECISIONS = len(PER_BLOCK)  # of a block; they stand together
-NOVELTY_TRIES = 20  # mutants that are thrown away for being in the population or in flight before one is taken anyway
+NOVELTY_TRIES = 50  # founders, or children, that are thrown away for being known networks before one is taken anyway
+MOST_MUTATIONS = 5  # of a child: one, and more where all that are near good parents are known
 
 
 class EvolutionOptions(Schema):
@@ -47,8 +52,10 @@ class Evolution(Searcher):
         self._rng = random.Random(seed)
         self._population: deque[tuple[Indices, float]] = deque(maxlen=options.population)
         self._waiting: deque[Indices] = deque(maxlen=options.population)
+        self._seen = Seen(space)
         self._asked = 0
         self._screen = Screen(space, options.noise)
+        self._is_single = False  # one network is all the space
 
     def probabilities(self) -> dict[str, list[float]]:
         """The share of the living that made each choice."""
@@ -64,37 +71,49 @@ class Evolution(Searcher):
 
     def _next(self) -> Indices:
         founding = self._asked < (self.options.founders or self.options.population) or not self._population
-        known = {*self._waiting, *(indices for indices, _ in self._population)}
-        child: Indices
-        for _ in range(NOVELTY_TRIES):
-            child = self._founder() if founding else self._child(known)
-            if child not in known:
-                break
+        proposals = self._founders() if founding else self._children()
+        first = next(proposals)
+        # Where all of a small space is known, what is known is proposed again.
+        proposal = next((one for one in itertools.chain([first], proposals) if one not in self._seen), first)
         self._asked += 1
-        self._waiting.append(child)
+        self._seen.add(proposal)
+        self._waiting.append(proposal)
+        return proposal
+
+    def _founders(self) -> Iterator[Indices]:
+        for _ in range(NOVELTY_TRIES):
+            yield self.space.encode(self.space.sample(self._rng))
+
+    def _children(self) -> Iterator[Indices]:
+        """Children one by one, or of each several those first which the screen values most; the later, the stranger."""
+        litters = max(1, NOVELTY_TRIES // MOST_MUTATIONS // self.options.children)
+        for mutations in range(1, MOST_MUTATIONS + 1):
+            for _ in range(litters):
+                litter = [self._mutant(mutations) for _ in range(self.options.children)]
+                if len(litter) == 1:
+                    yield litter[0]
+                    continue
+                values = self._screen.value(self._screen.draw(self._rng), litter)
+                yield from (litter[place] for place in (-values).argsort(kind="stable"))
+
+    def _mutant(self, mutations: int) -> Indices:
+        child = self._mutated(self._parent())
+        for _ in range(mutations - 1):
+            child = self._mutated(child)
         return child
 
-    def _founder(self) -> Indices:
-        return self.space.encode(self.space.sample(self._rng))
-
-    def _child(self, known: set[Indices]) -> Indices:
-        """The one child, or of several new ones that which the screen values most."""
-        if self.options.children == 1:
-            return self._mutant()
-        children = [self._mutant() for _ in range(self.options.children)]
-        children = [child for child in children if child not in known] or children
-        values = self._screen.value(self._screen.draw(self._rng), children)
-        return children[int(values.argmax())]
-
-    def _mutant(self) -> Indices:
-        parent = self._parent()
-        if self.space.size == 1:
-            return parent
+    def _mutated(self, parent: Indices) -> Indices:
         if self._rng.random() < self.options.crossover:
             parent = self._crossed(parent, self._parent())
         if self._rng.random() < self.options.blocks:
             return self._with_block_copied(parent)
-        return self.space.mutate_indices(parent, self._rng)
+        if self._is_single:
+            return parent
+        try:
+            return self.space.mutate_indices(parent, self._rng)
+        except UsageError:
+            self._is_single = True
+            return parent
 
     def _parent(self) -> Indices:
         drawn = self._rng.sample(list(self._population), min(self.options.sample, len(self._population)))
@@ -123,6 +142,7 @@ class Evolution(Searcher):
             if indices in self._waiting:
                 self._waiting.remove(indices)
             self._population.append((indices, reward))
+            self._seen.add(indices)
             if self.options.children > 1:
                 self._screen.learn(indices, reward)
 
@@ -132,6 +152,7 @@ class Evolution(Searcher):
             "rng": [version, list(numbers)],
             "population": [[list(indices), reward] for indices, reward in self._population],
             "waiting": [list(indices) for indices in self._waiting],
+            "seen": self._seen.state(),
             "asked": self._asked,
             "screen": [[list(indices), reward] for indices, reward in self._screen.results],
         }
@@ -141,6 +162,7 @@ class Evolution(Searcher):
         self._rng.setstate((version, tuple(numbers), None))
         self._population = deque(((tuple(i), r) for i, r in state["population"]), maxlen=self.options.population)
         self._waiting = deque((tuple(i) for i in state["waiting"]), maxlen=self.options.population)
+        self._seen.load(state.get("seen", ""))  # states of earlier versions have none
         self._asked = state["asked"]
         for indices, reward in state["screen"]:
             self._screen.learn(tuple(indices), reward)

@@ -12,7 +12,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Schema, parse, read_yaml
 from mnascli.space.architecture import Activation, Architecture, Block, Skip
+from mnascli.space.layers import network_id
 
 PER_BLOCK = ("operator", "kernel", "se", "skip", "filters", "layers")
 
@@ -168,8 +169,9 @@ class Space:
         for decision, index in zip(self.decisions, indices, strict=True):
             if not 0 <= index < len(decision.choices):
                 raise UsageError(f"{decision.tag}: there is no choice {index}, only 0 to {len(decision.choices) - 1}")
-        values = iter([decision.choices[index] for decision, index in zip(self.decisions, indices, strict=True)])
-        return self._skeleton(tuple(self._block(base, values) for base in self.config.blocks))
+        each = len(PER_BLOCK)
+        taken = [tuple(indices[start : start + each]) for start in range(0, len(indices), each)]
+        return self._skeleton(tuple(self._block(number, choices) for number, choices in enumerate(taken)))
 
     def encode(self, architecture: Architecture) -> tuple[int, ...]:
         """One index a decision, as `decode` takes them. Raises UsageError where it is not of this space."""
@@ -200,19 +202,26 @@ class Space:
         return self.decode([rng.randrange(len(decision.choices)) for decision in self.decisions])
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """The architecture with one decision taken otherwise. Raises UsageError where nothing can be decided."""
+        """Another network that differs in one decision. Raises UsageError where all of the space is one network."""
         return self.decode(self.mutate_indices(self.encode(architecture), rng))
 
     def mutate_indices(self, taken: Sequence[int], rng: random.Random) -> tuple[int, ...]:
         """As `mutate`, of an architecture in the form that `encode` gives."""
-        indices = list(taken)
-        open_positions = [position for position, decision in enumerate(self.decisions) if len(decision.choices) > 1]
-        if not open_positions:
-            raise UsageError(f"{self.source}: the space has a single architecture")
-        position = rng.choice(open_positions)
-        others = [index for index in range(len(self.decisions[position].choices)) if index != indices[position]]
-        indices[position] = rng.choice(others)
-        return tuple(indices)
+        others = [
+            [(position, index) for index in range(len(decision.choices)) if index != taken[position]]
+            for position, decision in enumerate(self.decisions)
+            if len(decision.choices) > 1
+        ]
+        before = network_id(self.decode(taken))
+        # A decision may change nothing: the skip of a layer whose channels change, or anything of a block left out.
+        while others:
+            of_decision = rng.choice(others)
+            position, index = of_decision.pop(rng.randrange(len(of_decision)))
+            mutated = (*taken[:position], index, *taken[position + 1 :])
+            if network_id(self.decode(mutated)) != before:
+                return mutated
+            others = [rest for rest in others if rest]
+        raise UsageError(f"{self.source}: the space has a single network")
 
     def on(self, *, size: int | None = None, channels: int | None = None, classes: int | None = None) -> Space:
         """The same space for other pictures; None keeps what is."""
@@ -252,11 +261,24 @@ class Space:
             classes=config.classes,
         )
 
-    def _block(self, base: BlockConfig, values: Iterator[Any]) -> Block:
-        operator, kernel, se_ratio, skip, multiple, more = (next(values) for _ in PER_BLOCK)
+    @cached_property
+    def _blocks(self) -> dict[tuple[int, tuple[int, ...]], Block]:
+        """The blocks that `decode` has made: it makes them over and over."""
+        return {}
+
+    def _block(self, number: int, indices: tuple[int, ...]) -> Block:
+        if (number, indices) not in self._blocks:
+            decisions = self.decisions[number * len(PER_BLOCK) :]
+            values = [decision.choices[index] for decision, index in zip(decisions, indices, strict=False)]
+            self._blocks[number, indices] = self._made_block(self.config.blocks[number], *values)
+        return self._blocks[number, indices]
+
+    def _made_block(
+        self, base: BlockConfig, operator: str, kernel: int, se_ratio: float, skip: Skip, multiple: float, more: int
+    ) -> Block:
         expansion = int(operator.removeprefix("mbconv")) if operator.startswith("mbconv") else 1
         return Block(
-            operator="mbconv" if operator.startswith("mbconv") else operator,
+            operator="mbconv" if operator.startswith("mbconv") else operator,  # type: ignore[arg-type]
             kernel=kernel,
             stride=base.stride,
             filters=self._filters(base, multiple),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -14,12 +15,13 @@ from mnascli.search import Result, create_searcher
 from mnascli.search.ppo import Ppo
 from mnascli.search.random_search import permute
 from mnascli.search.reinforce import Reinforce
-from mnascli.space import Space, make_space
+from mnascli.space import Space, make_space, network_id
 
 SPACE = make_space({"blocks": [{"filters": 16, "layers": 2}] * 2, "input": {"size": 16}, "classes": 4}, "test")
 TINY = make_space(
     {"choices": {"skip": ["none", "pool"], "filters": [1.0]}, "blocks": [{"filters": 16, "layers": 2}]}, "test"
 )
+EVERY = [TINY.decode(taken) for taken in itertools.product(*(range(len(one.choices)) for one in TINY.decisions))]
 
 
 @pytest.fixture
@@ -46,10 +48,12 @@ def test_permute_covers_the_papers_space() -> None:
     assert 0.45 < sum(numbers) / 1000 / size < 0.55
 
 
-def test_random_repeats_nothing_before_the_space_is_exhausted_and_then_goes_round_in_another_order() -> None:
+def test_random_repeats_no_network_before_the_space_is_exhausted_and_then_goes_round_in_another_order() -> None:
+    networks = {network_id(architecture) for architecture in EVERY}
+    assert len(networks) < len(EVERY) == TINY.size
     searcher = create_searcher("random", TINY)
-    first, second = searcher.ask(TINY.size), searcher.ask(TINY.size)
-    assert len(set(first)) == TINY.size
+    first, second = ([network_id(one) for one in searcher.ask(len(networks))] for _ in range(2))
+    assert len(set(first)) == len(networks)
     assert set(second) == set(first)
     assert second != first
 
@@ -138,7 +142,7 @@ def test_ppo_has_the_papers_numbers() -> None:
 
 def test_the_controllers_probabilities_sum_to_one_over_the_space() -> None:
     searcher = ppo(TINY, init=1.0)
-    every = torch.tensor([TINY.encode(architecture) for architecture in create_searcher("random", TINY).ask(TINY.size)])
+    every = torch.tensor([TINY.encode(architecture) for architecture in EVERY])
     log_choices = searcher._controller.log_p(every).gather(2, every[..., None])[..., 0].detach()
     assert float(log_choices.sum(dim=1).exp().sum()) == pytest.approx(1)
 

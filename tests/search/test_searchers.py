@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mnascli.errors import MnasError, UsageError
-from mnascli.search import SEARCHERS, Result, Searcher, create_searcher
+from mnascli.search import SEARCHERS, Result, Searcher, create_searcher, seen
 from mnascli.search.searcher import searcher_class
-from mnascli.space import Architecture, Space, make_space
+from mnascli.space import Architecture, Space, make_space, network_id
 
 # Values that make a searcher learn within the few trials of a test; for those that are not here, the defaults do.
 QUICK: dict[str, dict[str, Any]] = {
@@ -143,12 +143,25 @@ class TestEverySearcher:
             assert proposals == [space.decode([0] * 6)] * 10
             searcher.tell([Result(architecture, 0.5) for architecture in proposals])
 
-    def test_its_state_does_not_grow_with_the_trials(self, name: str) -> None:
+    def test_its_state_does_not_grow_with_the_trials(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(seen, "REMEMBERED", 50)
         searcher = self.make(name)
         run(searcher, 4, 20)
         early = len(str(searcher.state_dict()))
         run(searcher, 8, 20)
         assert len(str(searcher.state_dict())) < 1.05 * early
+
+    def test_one_network_under_many_names_is_proposed_over_and_over(self, name: str) -> None:
+        """Ten million ways to decide that all mean the same: no search for another one may take long."""
+        blocks = [{"filters": 16, "layers": 1, "choices": {"layers": [-1]}}] * 6
+        choices = {**ONE, "operator": ["sep", "mbconv1", "conv", "mbconv3"], "kernel": [3, 5, 7, 9]}
+        space = make_space({"choices": choices, "blocks": blocks, "input": {"size": 16}, "classes": 4}, "test")
+        assert space.size > 10**7
+        searcher = self.make(name, space=space)
+        for _ in range(4):
+            proposals = searcher.ask(5)
+            assert len({network_id(architecture) for architecture in proposals}) == 1
+            searcher.tell([Result(architecture, 0.5) for architecture in proposals])
 
     def test_a_state_of_another_space_searcher_or_option_is_refused(self, name: str) -> None:
         state = self.make(name).state_dict()
@@ -168,6 +181,36 @@ class TestEverySearcher:
         stranger = space_of(2).sample(random.Random(0))
         with pytest.raises(UsageError, match="not of this space"):
             self.make(name).tell([Result(stranger, 0.5)])
+
+
+@pytest.mark.parametrize("options", [{}, {"children": 10}, {"crossover": 0.5, "blocks": 0.5}], ids=str)
+@pytest.mark.parametrize("name", ["random", "evolution"])
+def test_no_network_is_proposed_twice_while_there_are_others(name: str, options: dict[str, Any]) -> None:
+    """Of a reward that has one peak, around which all is soon known; PPO and REINFORCE sample their policy instead."""
+    options = {"population": 12, "sample": 6, **options} if name == "evolution" else {}
+    searcher = create_searcher(name, SPACE, 0, **options)
+    proposed: list[str] = []
+    for _ in range(60):
+        batch = searcher.ask(5)
+        proposed += map(network_id, batch)
+        searcher.tell(results(batch))
+        other = create_searcher(name, SPACE, 1, **options)
+        other.load_state_dict(saved(searcher.state_dict()))
+        searcher = other  # it remembers across a resume
+    assert len(set(proposed)) == len(proposed)
+
+
+@pytest.mark.parametrize("name", ["random", "evolution"])
+def test_all_networks_of_a_small_space_are_proposed_and_then_some_again(name: str) -> None:
+    space = space_of(1, **{**ONE, "operator": ["sep", "mbconv1", "mbconv3"], "kernel": [3, 5], "layers": [0, 1]})
+    searcher = create_searcher(name, space, 0, **QUICK.get(name, {}))
+    proposed = []
+    for _ in range(10):
+        batch = searcher.ask(4)
+        proposed += map(network_id, batch)
+        searcher.tell([Result(architecture, 0.5) for architecture in batch])
+    assert len(set(proposed)) == 8 < space.size
+    assert len(set(proposed[:8])) == 8
 
 
 @pytest.mark.parametrize("name", [name for name in SEARCHERS if name != "random"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnascli.errors import UsageError
-from mnascli.space import Architecture, load, load_space, make_space
+from mnascli.space import Architecture, load, load_space, make_space, network_id
 
 PAPER = load_space("mnasnet")
 
@@ -38,6 +38,30 @@ def test_mutation_changes_one_decision() -> None:
         pairs = zip(PAPER.encode(architecture), PAPER.encode(mutated), strict=True)
         assert sum(a != b for a, b in pairs) == 1
         architecture = mutated
+
+
+@pytest.mark.parametrize("template", ["mnasnet", "quick"])
+def test_a_mutation_is_another_network(template: str) -> None:
+    space, rng = load_space(template), random.Random(0)
+    for _ in range(300):
+        architecture = space.sample(rng)
+        assert network_id(space.mutate(architecture, rng)) != network_id(architecture)
+
+
+def test_every_other_network_one_decision_away_may_come() -> None:
+    space = make_space({"blocks": [{"filters": 32, "layers": 1}], "choices": {"operator": ["sep", "mbconv1"]}}, "x")
+    left_out = space.decode([0, 0, 0, 0, 1, 0])
+    assert left_out.blocks[0].repeats == 0
+    rng = random.Random(0)
+    assert {space.encode(space.mutate(left_out, rng))[5] for _ in range(50)} == {1, 2}  # all else changes nothing
+
+
+def test_a_space_of_one_network_cannot_mutate() -> None:
+    one = {"kernel": [3], "se": [0], "skip": ["none"], "filters": [1.0], "layers": [0]}
+    for operators in (["sep"], ["sep", "mbconv1"]):
+        space = make_space({"blocks": [BLOCK], "choices": {**one, "operator": operators}}, "mine.yaml")
+        with pytest.raises(UsageError, match=r"mine\.yaml: the space has a single network"):
+            space.mutate(space.sample(random.Random(0)), random.Random(0))
 
 
 @pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1"])
