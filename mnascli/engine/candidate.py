@@ -46,7 +46,7 @@ class DataRequest:
 def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: int, threads: int) -> dict[str, Any]:
     """Train a candidate for a short while; its accuracy on the validation part."""
     began = time.monotonic()
-    network = nets.build(Architecture.parse(architecture), seed)
+    network = nets.build(Architecture.parse(architecture), seed, recipe.classifier_init)
     trained = train(network, data.load(recipe), recipe, seed=seed, threads=threads)
     return {
         "accuracy": trained.accuracy,
@@ -82,7 +82,7 @@ def train_fully(
     """
     began = time.monotonic()
     dataset = data.load(recipe)
-    network = nets.build(Architecture.parse(architecture), seed)
+    network = nets.build(Architecture.parse(architecture), seed, recipe.classifier_init)
     if supernet is not None:
         network = calibrated(load_supernet(*supernet, dataset.hash), network.architecture, dataset)
     trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)

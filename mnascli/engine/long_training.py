@@ -75,7 +75,7 @@ def train_model(
     if start is not None:
         architecture = replace(architecture, bn_epsilon=start.bn_epsilon)
         dataset = _as_seen_by(start, dataset)
-    network = nets.build(architecture, options.seed)
+    network = nets.build(architecture, options.seed, recipe.classifier_init)
     for line in load_pretrained(network, start) if start is not None else ():
         tell(line)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mnascli.nets.modules import make
+from mnascli.nets.modules import init_classifier, make
 from mnascli.space.architecture import Architecture
-from mnascli.space.layers import AveragePool, Layer, lower
+from mnascli.space.layers import AveragePool, ClassifierInit, Layer, lower
 
 
 class Residual(nn.Module):
@@ -49,8 +49,8 @@ class Network(nn.Module):
         return x
 
 
-def build(architecture: Architecture, seed: int | None = None) -> Network:
-    """A freshly initialised network on the CPU, in training mode.
+def build(architecture: Architecture, seed: int | None = None, classifier_init: ClassifierInit = "inputs") -> Network:
+    """A freshly initialised network on the CPU, in training mode; the official code's init is "classes".
 
     With a seed, the weights depend on nothing else and torch's global random state stays as it was; without one they
     are drawn from that state.
@@ -59,7 +59,12 @@ def build(architecture: Architecture, seed: int | None = None) -> Network:
         if seed is not None:
             # Not torch.manual_seed, which would seed the accelerators as well.
             torch.default_generator.manual_seed(seed)
-        return Network(architecture)
+        network = Network(architecture)
+        if classifier_init != "inputs":
+            dense = network.get_submodule("classifier.dense")
+            assert isinstance(dense, nn.Linear)
+            init_classifier(dense, classifier_init)
+        return network
 
 
 def place(root: nn.Module, name: str, module: nn.Module) -> None:

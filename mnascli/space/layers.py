@@ -63,6 +63,10 @@ class Dropout:
     rate: float
 
 
+# A classifier's new weights are uniform within 1 / sqrt of the number of its inputs, or of its classes.
+ClassifierInit = Literal["inputs", "classes"]
+
+
 @dataclass(frozen=True, slots=True)
 class Dense:
     """A fully connected layer with bias."""

@@ -31,14 +31,18 @@ from mnascli.training.scoring import evaluate
 
 TIMED_BATCHES = 10
 CHECK_STEPS = 20  # steps between two looks at the loss, each of which makes an accelerator wait
-DIVERGED = 3.0  # an epoch's loss, in multiples of that of a guess, at which a training is lost
+# An epoch's loss at which a training may be lost, in multiples of that of a guess and of the lowest so far: one that
+# begins far above a guess may still come down. It is lost where the loss grows on, or stays, in shares of the epoch
+# before; for so many steps it may stay, unless it is absurd: many a training jumps at first, and then falls.
+DIVERGED, GROWN = 3.0, 2.0
+GROWS, STAYS, JUMP_STEPS, ABSURD = 1.5, 0.9, 200, 30.0
 ADVICE = ": lower learning_rate, or set warmup_epochs or clip_gradient_norm in the recipe"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MIXING = 1  # tells the random numbers of mixing from those of augmentation
 
 
 class TrainingError(MnasError):
-    """A training that cannot go on: the loss is no number any more, or far above that of a guess."""
+    """A training that cannot go on: the loss is no number any more, or grew far above that of a guess."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ def train(
 
     In processes that torchrun started, each trains on its share of every batch and all end with the same network.
 
-    Raises TrainingError if the loss is no finite number any more or far above that of a guess, UsageError if network
-    and data do not fit or the folder has another training, MnasError if the folder cannot be written.
+    Raises TrainingError if the loss is no finite number any more or grows far above that of a guess, UsageError if
+    network and data do not fit or the folder has another training, MnasError if the folder cannot be written.
     """
     _check_fit(network, dataset)
     group = join_group()
@@ -146,6 +150,8 @@ def train(
                 scaler.step(optimizer)
                 scaler.update()
                 progress.step += 1
+                if progress.step == 1:
+                    progress.start_loss = group.mean(loss_sum.clone()).item()
                 if average is not None:
                     average.update(progress.step)
                 if progress.step % CHECK_STEPS == 0:
@@ -160,7 +166,7 @@ def train(
             loss_sum.zero_()
             told = (progress.step, 0.0)
             # Not after the first epoch, which may begin with a jump.
-            if epoch > recipe.warmup_epochs and loss_of_epoch > DIVERGED * math.log(len(dataset.classes)):
+            if epoch > recipe.warmup_epochs and _diverged(loss_of_epoch, progress, math.log(len(dataset.classes))):
                 raise TrainingError(f"the training diverged: loss {loss_of_epoch:.3g} in epoch {epoch + 1}{ADVICE}")
             group.share([*network.buffers(), *(average.averages.values() if average is not None else ())])
             with average.applied() if average is not None else nullcontext():
@@ -224,6 +230,15 @@ def _check_fit(network: Network, dataset: Dataset) -> None:
     for what, needs, has in zip(("pixels", "channels", "classes"), wanted, given, strict=True):
         if needs != has:
             raise UsageError(f"the network is made for {needs} {what}, {dataset.name} has {has}: change one of them")
+
+
+def _diverged(loss: float, progress: Progress, of_a_guess: float) -> bool:
+    start = [progress.start_loss if progress.start_loss is not None else of_a_guess]
+    before = start + [epoch["loss"] for epoch in progress.history]
+    if loss < DIVERGED * of_a_guess or loss < GROWN * min(before):
+        return False
+    may_fall = progress.step < JUMP_STEPS and loss < ABSURD * of_a_guess
+    return loss > (GROWS if may_fall else STAYS) * before[-1]
 
 
 def _check_finite(loss_sum: Tensor, step: int) -> None:

@@ -261,7 +261,7 @@ def _identity(space: Space, dataset: Dataset, recipe: Recipe, warmup: float, see
 
 def _check_recipe(recipe: Recipe) -> None:
     default = Recipe()
-    for name in ("accumulate", "freeze", "mixup", "cutmix", "sync_batch_norm"):
+    for name in ("accumulate", "classifier_init", "freeze", "mixup", "cutmix", "sync_batch_norm"):
         if getattr(recipe, name) != getattr(default, name):
             raise UsageError(f"supernet.recipe: {name}: a supernet's training does not know it; leave it out")
     if recipe.precision == "float16":

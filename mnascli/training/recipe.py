@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mnascli.schema import Schema
+from mnascli.space.layers import ClassifierInit
 
 STAIRCASE_FACTOR = 0.97
 STAIRCASE_EPOCHS = 2.4
@@ -54,6 +55,11 @@ class Recipe(Schema):
         "step n no more than (1 + n) / (10 + n), as in TensorFlow. 0 means none.",
     )
     clip_gradient_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together. 0 means any.")
+    classifier_init: ClassifierInit = Field(
+        "inputs",
+        description="New weights of the classifier are uniform within 1 / sqrt of this number: `inputs` suits any "
+        "number of classes; `classes` is MnasNet's official code, made for 1,000.",
+    )
     accumulate: int = Field(1, ge=1, description="Pieces in which a batch goes through the network, to save memory.")
     flip: bool = Field(False, description="Mirror every other training image, by chance.")
     shift: int = Field(0, ge=0, description="Move training images by up to so many pixels, edges repeated.")

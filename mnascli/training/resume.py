@@ -27,6 +27,7 @@ class Progress:
     """How far a training has come: the next `step`, counted over all epochs, and what each finished epoch gave."""
 
     step: int = 0
+    start_loss: float | None = None  # of the first step, before anything was learned
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -53,6 +54,7 @@ class Resumable:
             about = {
                 "training": self.training,
                 "step": progress.step,
+                "start_loss": progress.start_loss,
                 "history": progress.history,
                 "scaler": self.scaler.state_dict(),
             }
@@ -71,7 +73,7 @@ class Resumable:
         check_same(path, "a training", about, self.training)
         put_back(saved, self._tensors, self.optimizer)
         self.scaler.load_state_dict(about["scaler"])
-        return Progress(about["step"], about["history"])
+        return Progress(about["step"], about.get("start_loss"), about["history"])
 
     def _tensors(self) -> dict[str, Tensor]:
         return changing("network", self.network, self.optimizer, self.average, self.loss_sum)
@@ -101,7 +103,8 @@ def check_same(path: Path, what: str, about: Mapping[str, Any], training: Mappin
     """Raise UsageError where the training saved in `path` is another one than `training`."""
     there = about.get("training", {})
     for key, value in training.items():
-        if there.get(key) != value:
+        is_newer = there and key.startswith("recipe.")  # a value that recipes did not have when this was saved
+        if there.get(key, value if is_newer else None) != value:
             raise UsageError(
                 f"{path}: {what} with another {key} ({there.get(key)}, not {value}): "
                 "choose another folder, or delete this one to begin anew"

@@ -78,7 +78,7 @@ def test_a_block_of_no_layers_is_left_out() -> None:
 
 def test_initialisation_is_the_official_codes() -> None:
     architecture = Architecture.parse("stem_c64,ir_r2_k5_s1_e6_c64_se0.5,head_c1280,net_i16_o100")
-    state = build(architecture, seed=3).state_dict()
+    state = build(architecture, seed=3, classifier_init="classes").state_dict()
     for name, fan_out in {
         "stem.conv.conv.weight": 9 * 64,
         "blocks.0.0.expand.conv.weight": 384,
@@ -100,6 +100,26 @@ def test_initialisation_is_the_official_codes() -> None:
     ):
         assert not state[name].any(), name
     assert (state["stem.conv.bn.weight"] == 1).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+@pytest.mark.parametrize("name", sorted(zoo.ZOO))
+def test_the_first_logits_are_a_guess_for_any_number_of_classes(name: str, classes: int) -> None:
+    x = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(16) % classes
+    torch.manual_seed(0)  # of dropout
+    architecture = zoo.load(name, size=32, classes=classes)
+    with torch.no_grad():
+        logits, official = (build(architecture, 0, init)(x) for init in ("inputs", "classes"))
+    assert logits.std() < 0.6
+    assert F.cross_entropy(logits, labels) < 1.5 * math.log(classes)
+    if classes < 10:
+        assert official.std() > 5  # that of the official code has 1,000 classes in mind
+
+
+def test_the_official_classifier_changes_nothing_else() -> None:
+    ours, official = (build(Architecture.parse(SMALL), 0, init).state_dict() for init in ("inputs", "classes"))
+    assert [name for name in ours if not torch.equal(ours[name], official[name])] == ["classifier.dense.weight"]
 
 
 def test_batch_norm_epsilon_and_momentum() -> None:

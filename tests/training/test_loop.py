@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -6,14 +7,19 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from training_helpers import tiny_data, tiny_network
 
+from mnascli import nets
+from mnascli.data.dataset import Split, from_arrays
 from mnascli.errors import MnasError, UsageError
+from mnascli.space import ZOO, Architecture, load
 from mnascli.training import Recipe, TrainingError, evaluate, load_checkpoint, seconds_per_epoch, train
 from mnascli.training.batches import ToInput
-from mnascli.training.resume import FILE
+from mnascli.training.loop import _diverged
+from mnascli.training.resume import FILE, Progress
 
 ROOT = Path(__file__).parents[2]
 FULL = Recipe(
@@ -238,8 +244,80 @@ def test_half_precision_learns_and_resumes(tmp_path):
 
 def test_a_loss_far_above_a_guess_is_told(monkeypatch):
     monkeypatch.setattr("mnascli.training.loop.DIVERGED", 0.01)
+    monkeypatch.setattr("mnascli.training.loop.GROWN", 0.01)
+    monkeypatch.setattr("mnascli.training.loop.GROWS", 0.01)
     with pytest.raises(TrainingError, match=r"diverged: loss .* in epoch 2: lower learning_rate"):
         fit(FULL)
+
+
+HIGH = "stem_s1_c8,ds_r1_k3_s2_c8,head_c2048_d0,net_i12_ch1_o3"  # with the official init, of a loss far above a guess
+
+
+def fit_high(folder=None, **changes):
+    recipe = Recipe(epochs=3, batch_size=32, learning_rate=1e-4, batch_norm_momentum=0.1, **changes)
+    network = nets.build(Architecture.parse(HIGH), 0, "classes")
+    return train(network, tiny_data(), recipe, threads=1, device="cpu", folder=folder, save_every_s=0)
+
+
+def test_a_start_that_is_too_high_is_no_divergence(tmp_path):
+    losses = [epoch["loss"] for epoch in fit_high().history]
+    assert min(losses) > 3 * math.log(3)
+    undo = stop_after(4, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit_high(tmp_path)
+    finally:
+        undo()
+    assert [epoch["loss"] for epoch in fit_high(tmp_path).history] == losses  # the start is remembered
+
+
+@pytest.mark.parametrize(
+    ("start", "history", "loss", "diverged"),
+    [
+        (1.1, [2.87], 3.41, False),  # of MobileNetV2 on 270 pictures of 3 classes: the next epochs have 2.6, 1.95, 1.25
+        (1.1, [4.2], 3.8, False),
+        (1.1, [1.0], 3.4, True),
+        (1.1, [40.0], 38.0, True),  # jumped in the first epoch, and stays there
+        (1.1, [1.0, 2.2], 3.4, True),
+        (1.1, [0.3], 3.2, False),
+        (9.0, [9.2], 9.3, False),
+        (9.0, [13.0], 9.0, False),
+        (9.0, [9.0, 5.0], 4.0, False),
+        (9.0, [9.0, 2.0], 4.1, True),
+        (9.0, [13.0], 26.0, True),
+        (None, [1.0], 3.4, True),  # of a training that an earlier version began
+    ],
+)
+def test_divergence_is_a_loss_that_grows(start, history, loss, diverged):
+    progress = Progress(10, start, [{"loss": one} for one in history])
+    assert _diverged(loss, progress, math.log(3)) == diverged
+
+
+def test_a_loss_that_jumped_and_does_not_fall_is_waited_for_so_many_steps():
+    progress = [Progress(step, 1.1, [{"loss": 5.6}]) for step in (199, 200)]
+    assert [_diverged(5.5, one, math.log(3)) for one in progress] == [False, True]
+    assert not _diverged(4.5, progress[1], math.log(3))  # it falls
+
+
+def test_a_loss_that_grows_ends_the_training():
+    network = nets.build(Architecture.parse(HIGH), 0, "classes")
+    recipe = Recipe(epochs=4, batch_size=32, learning_rate=300, batch_norm_momentum=0.1)
+    with pytest.raises(TrainingError, match="diverged: loss"):
+        train(network, tiny_data(), recipe, threads=1, device="cpu")
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_every_published_network_trains_with_any_number_of_classes(name, classes):
+    rng = np.random.default_rng(0)
+    labels = np.arange(32) % classes
+    pixels = rng.integers(0, 64, (32, 32, 32, 3)) + (190 * (labels + 1) // classes)[:, None, None, None]
+    part = Split(pixels.astype(np.uint8), labels.astype(np.int64))
+    data = from_arrays("grey", [f"c{number}" for number in range(classes)], [part] * 4)
+    recipe = Recipe(epochs=3, batch_size=16, learning_rate=0.1, batch_norm_momentum=0.1)
+    network = nets.build(load(name, width=0.35, size=32, classes=classes), 0, recipe.classifier_init)
+    losses = [epoch["loss"] for epoch in train(network, data, recipe, threads=1, device="cpu").history]
+    assert max(losses) < 1.6 * math.log(classes)
 
 
 def test_a_compiled_training_gives_the_same_loss(monkeypatch):
@@ -260,9 +338,6 @@ def test_divergence_is_told():
 
 
 def test_network_and_data_must_fit():
-    from mnascli import nets
-    from mnascli.space import Architecture
-
     for net, what in (("net_i12_ch1_o4", "classes"), ("net_i12_ch3_o3", "channels"), ("net_i16_ch1_o3", "pixels")):
         network = nets.build(Architecture.parse("ds_r1_k3_s1_c8," + net))
         with pytest.raises(UsageError, match=what):
