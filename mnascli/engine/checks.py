@@ -34,12 +34,13 @@ def validation_size(dataset: Dataset) -> str | None:
 def final_steps(dataset: Dataset, recipe: Recipe) -> str | None:
     """A warning where the final training, by `recipe`, ends after a few steps, None where it does not."""
     images = len(dataset.train.labels)
-    per_epoch = images // min(images, recipe.batch_size)
+    batch = min(images, recipe.batch_size)
+    per_epoch = images // batch
     steps = recipe.epochs * per_epoch
     if steps >= FEWEST_STEPS:
         return None
     return (
-        f"the final training has {steps} steps only: {images} training images in batches of {recipe.batch_size}, "
+        f"the final training has {steps} steps only: {images} training images in batches of {batch}, "
         f"{recipe.epochs} times; {math.ceil(FEWEST_STEPS / per_epoch)} epochs would be {FEWEST_STEPS} steps: set "
         "epochs under final: recipe: in a --config file, or train the winner longer with 'mnas train RUN --epochs'"
     )

@@ -125,7 +125,7 @@ def train(
                     resumable.save(progress)
                     saved_at = time.monotonic()
                 torch.manual_seed(((seed * group.size + group.rank) << 32) + progress.step)  # for dropout
-                learning_rate = recipe.learning_rate_at(progress.step, batches.per_epoch)
+                learning_rate = recipe.learning_rate_at(progress.step, batches.per_epoch, batches.batch_size)
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = learning_rate
                 targets = torch.from_numpy(labels).to(machine, non_blocking=True)

@@ -127,8 +127,9 @@ def train_supernet(
                 state.save(folder)
                 saved_at = time.monotonic()
             torch.manual_seed((seed << 32) + state.step)  # for dropout
+            learning_rate = recipe.learning_rate_at(state.step, batches.per_epoch, batches.batch_size)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate_at(state.step, batches.per_epoch)
+                group["lr"] = learning_rate
             child = guide.sample(state.step)
             if state.step < warmup * steps:
                 rng = random.Random(f"warm-up {seed}/{state.step}")

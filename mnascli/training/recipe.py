@@ -27,7 +27,10 @@ class Recipe(Schema):
         "root); `sgd` with Nesterov momentum; `adamw` (betas 0.9 and 0.999).",
     )
     learning_rate: float = Field(
-        0.4, gt=0, description="Highest learning rate for 256 images a step; scaled by batch_size / 256."
+        0.4,
+        gt=0,
+        description="Highest learning rate for 256 images a step; scaled by the images of a step / 256. Those are "
+        "batch_size, or the whole training part where it is smaller.",
     )
     schedule: Literal["cosine", "exponential", "constant"] = Field(
         "cosine",
@@ -118,9 +121,12 @@ class Recipe(Schema):
             raise ValueError(f"warmup_epochs {self.warmup_epochs} leave nothing of epochs {self.epochs}")
         return self
 
-    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """The learning rate of a step, counted from 0 over all epochs."""
-        peak = self.learning_rate * self.batch_size / 256
+    def learning_rate_at(self, step: int, steps_per_epoch: int, images: int) -> float:
+        """The learning rate of a step, counted from 0 over all epochs; `images` go into it, of all processes together.
+
+        A small data set allows fewer of them than `batch_size` (see `Batches`), and they decide.
+        """
+        peak = self.learning_rate * images / 256
         warmup = self.warmup_epochs * steps_per_epoch
         if step < warmup:
             return peak * (step + 1) / math.ceil(warmup + 1)

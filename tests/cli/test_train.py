@@ -104,7 +104,7 @@ def test_the_recipe_comes_from_a_template_and_flags(tmp_path: Path) -> None:
         "rmsprop", 4096, 9, 0.2, ("stem",)
     )  # fmt: skip
     recipe = templates()["imagenet"].final.recipe
-    assert recipe.learning_rate_at(5 * 312, 312) == pytest.approx(0.256 * 0.97**2)
+    assert recipe.learning_rate_at(5 * 312, 312, recipe.batch_size) == pytest.approx(0.256 * 0.97**2)
     assert (recipe.ema, recipe.warmup_epochs, recipe.random_crop, recipe.evaluation_crop) == (0.9999, 5, 0.08, 0.875)
 
 

@@ -226,7 +226,18 @@ def test_steps_are_told(monkeypatch):
     fit(FULL, on_steps=lambda *values: told.append(values))
     assert [step for step, _, _ in told] == [2, 4, 6, 8]
     assert told[3][1] < told[0][1]
-    assert told[0][2] == FULL.learning_rate_at(1, 3)
+    assert told[0][2] == FULL.learning_rate_at(1, 3, 32)
+
+
+def test_a_batch_larger_than_the_data_trains_as_the_largest_that_they_allow(monkeypatch):
+    """The learning rate is that of the 96 pictures of a step, not of the 4,096 that were asked for."""
+    monkeypatch.setattr("mnascli.training.loop.CHECK_STEPS", 1)
+    told = []
+    constant = FULL.model_copy(update={"schedule": "constant"})
+    asked, _ = fit(constant.model_copy(update={"batch_size": 4096}), on_steps=lambda *values: told.append(values[2]))
+    assert told[1] == 0.08 * 96 / 256
+    fitting, _ = fit(constant.model_copy(update={"batch_size": 96}))
+    assert_same_weights(asked, fitting)
 
 
 def test_half_precision_learns_and_resumes(tmp_path):

@@ -83,6 +83,11 @@ def test_children_learn_that_were_hardly_trained_themselves() -> None:
     assert sum(accuracies) > sum(without) + 1
 
 
+def test_a_batch_larger_than_the_data_trains_as_the_largest_that_they_allow() -> None:
+    asked, fitting = (trained(SHORT.model_copy(update={"batch_size": size})).state_dict() for size in (4096, 96))
+    assert all(torch.equal(asked[name], fitting[name]) for name in fitting)
+
+
 def test_calibrating_depends_on_the_child_alone() -> None:
     data, supernet, child = tiny_data(), trained(RECIPE.model_copy(update={"epochs": 1})), children()[0]
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}

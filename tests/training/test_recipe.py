@@ -11,12 +11,17 @@ STEPS = 100  # an epoch
 
 def rates(**values):
     recipe = Recipe(batch_size=256, learning_rate=1.0, **values)
-    return [recipe.learning_rate_at(step, STEPS) for step in range(recipe.epochs * STEPS)]
+    return [recipe.learning_rate_at(step, STEPS, 256) for step in range(recipe.epochs * STEPS)]
 
 
 def test_the_rate_is_for_256_images():
     recipe = Recipe(batch_size=64, learning_rate=1.0, schedule="constant")
-    assert recipe.learning_rate_at(0, STEPS) == 0.25
+    assert recipe.learning_rate_at(0, STEPS, 64) == 0.25
+
+
+def test_the_images_of_a_step_decide_the_rate_and_not_those_that_were_asked_for():
+    recipe = Recipe(batch_size=4096, learning_rate=0.016, schedule="constant")
+    assert recipe.learning_rate_at(0, STEPS, 200) == pytest.approx(0.0125)
 
 
 def test_cosine_falls_from_the_peak_to_nearly_zero():
