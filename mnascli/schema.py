@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from mnascli.errors import UsageError
+from mnascli.strict_yaml import Location as Location
+from mnascli.strict_yaml import StrictYamlError, load
 
 
 class Schema(BaseModel):
@@ -19,53 +20,124 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes True for 1. A field with a validator of its own looks itself."""
+        field = cls.model_fields[info.field_name or ""]
+        if not any(isinstance(one, BeforeValidator) for one in field.metadata) and not _takes_bool(field.annotation):
+            for location in _bools(value):
+                raise PlacedError(location, "true or false cannot stand here")
+        return value
+
 
 S = TypeVar("S", bound=Schema)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+class YamlFile(dict[str, Any]):
+    """The mapping in a YAML file, and the line of each key and list item by the way to it."""
+
+    def __init__(self, values: dict[str, Any], lines: Mapping[Location, int]) -> None:
+        super().__init__(values)
+        self.lines = lines
+
+
+class PlacedError(ValueError):
+    """Raised in a validator for what is wrong at `location`, seen from the validated model."""
+
+    def __init__(self, location: Location, message: str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+def read_yaml(path: Path) -> YamlFile:
     """The mapping in a YAML file. Raises UsageError naming the file and, for bad YAML, the line."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not a text file (UTF-8 was expected)") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise UsageError(f"{path}: line {line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {error}") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise UsageError(f"{path}: not a text file (UTF-8 was expected)") from error
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    value, lines = load_text(text, str(path))
     if not isinstance(value, dict):
         raise UsageError(f"{path}: a mapping of keys to values was expected")
-    return value
+    return YamlFile(value, lines)
 
 
-def parse(model: type[S], values: Mapping[str, Any], source: str) -> S:
-    """Build `model` from plain values. Raises UsageError: '<source>: <key>: <what is wrong>'."""
+def load_text(text: str, source: str) -> tuple[Any, dict[Location, int]]:
+    """The value of some YAML, and its lines. Raises UsageError: '<source>: line <number>: <what is wrong>'."""
+    try:
+        return load(text)
+    except StrictYamlError as error:
+        raise UsageError(f"{source}: {error}") from error
+
+
+def parse(
+    model: type[S],
+    values: Mapping[str, Any],
+    source: str,
+    lines: Mapping[Location, int] | None = None,
+    below: Location = (),
+) -> S:
+    """Build `model` from plain values. Raises UsageError: '<source>: <key>: <what is wrong>'.
+
+    With `lines` (those of `values`, if they are a YamlFile) the number of the line is told too; `below` is where in
+    them the values stand.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         # A misspelt key first: it is often the cause of the others.
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        raise UsageError(f"{source}: {_explain(model, first)}") from error
+        cause = first.get("ctx", {}).get("error")
+        location: Location = (*first["loc"], *(cause.location if isinstance(cause, PlacedError) else ()))
+        if lines is None and isinstance(values, YamlFile):
+            lines = values.lines
+        line = _line(lines or {}, (*below, *location), len(below))
+        raise UsageError(f"{source}: {line}{_explain(model, first, location, below)}") from error
 
 
-def _explain(model: type[Schema], error: ErrorDetails) -> str:
+def _line(lines: Mapping[Location, int], location: Location, least: int) -> str:
+    """'line <number>: ' of a location, or of the nearest around it; '' where nothing is known of it."""
+    for length in range(len(location), least, -1):
+        if location[:length] in lines:
+            return f"line {lines[location[:length]]}: "
+    return ""
+
+
+def _explain(model: type[Schema], error: ErrorDetails, location: Location, below: Location) -> str:
     """One line for one of pydantic's errors, with a likely spelling for an unknown key."""
-    location = error["loc"]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in (*below, *location))
     if error["type"] == "extra_forbidden":
         known = _keys_at(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
         return f"{key}: unknown key ({hint})"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "int_parsing_size":
+        message = "far too large a number"
     if error["type"] == "missing":
         return f"{key}: this key is required"
     if error["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key}: {message} (got {error['input']!r})"
+    got = repr(error["input"])
+    return f"{key}: {message} (got {got if len(got) <= 80 else got[:77] + '...'})"
+
+
+def _bools(value: Any, location: Location = ()) -> Iterator[Location]:
+    """Where true or false stand in a value."""
+    if isinstance(value, bool):
+        yield location
+    elif isinstance(value, Mapping | list | tuple):
+        for key, one in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _bools(one, (*location, key))
+
+
+def _takes_bool(annotation: Any) -> bool:
+    """Whether true or false may stand somewhere in what has that type. What a nested model takes it tells itself."""
+    if annotation in (Any, bool) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return True
+    return any(map(_takes_bool, get_args(annotation)))
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -28,7 +28,8 @@ to have only what differs:
     trials: 200
     objective: {kind: hard}
 
-Flag > `MNAS_*` > config file > template > default. A key that is misspelt is an error that names the likely one.
+Flag > `MNAS_*` > config file > template > default. A key that is misspelt is an error that names the likely one, and
+so is, with its line, one that stands twice or a number that readers of YAML take differently (010, 1:30, true).
 Accuracies and shares are fractions, times milliseconds (`_ms`) or seconds (`_s`). Every value of a run, also the
 defaults, stands in its `config.yaml`.
 """

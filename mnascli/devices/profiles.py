@@ -43,7 +43,7 @@ class Profile(Schema):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     match: Match
     cores: Literal["auto"] | tuple[int, ...] = "auto"
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=1024)
     accelerator: Accelerator = "cpu"
     precision: Precision = "float32"
     allow_partial_delegation: bool = False
@@ -63,8 +63,8 @@ class Profile(Schema):
     @field_validator("cores")
     @classmethod
     def _some_cores(cls, cores: Literal["auto"] | tuple[int, ...]) -> Literal["auto"] | tuple[int, ...]:
-        if not cores or (cores != "auto" and (min(cores) < 0 or len(set(cores)) < len(cores))):
-            raise ValueError("'auto', or a list of different core numbers from 0 on, was expected")
+        if not cores or (cores != "auto" and (min(cores) < 0 or max(cores) > 1023 or len(set(cores)) < len(cores))):
+            raise ValueError("'auto', or a list of different core numbers from 0 to 1023, was expected")
         return cores
 
 

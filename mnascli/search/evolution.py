@@ -31,12 +31,18 @@ MOST_MUTATIONS = 5  # of a child: one, and more where all that are near good par
 
 
 class EvolutionOptions(Schema):
-    population: int = Field(100, ge=2, description="Architectures that are alive; the first ones are random.")
-    founders: int | None = Field(None, ge=1, description="Random ones before the first child; null: a population.")
-    sample: int = Field(25, ge=1, description="How many of them are drawn, of which the best is mutated.")
+    population: int = Field(
+        100, ge=2, le=1_000_000, description="Architectures that are alive; the first ones are random."
+    )
+    founders: int | None = Field(
+        None, ge=1, le=1_000_000, description="Random ones before the first child; null: a population."
+    )
+    sample: int = Field(25, ge=1, le=1_000_000, description="How many of them are drawn, of which the best is mutated.")
     blocks: float = Field(0.0, ge=0, le=1, description="Share of mutations that give a block what another block has.")
     crossover: float = Field(0.0, ge=0, le=1, description="Share of children that have blocks of two parents.")
-    children: int = Field(1, ge=1, description="Children that are made, of which a model of the rewards picks one.")
+    children: int = Field(
+        1, ge=1, le=100_000, description="Children that are made, of which a model of the rewards picks one."
+    )
     noise: float = Field(0.5, gt=0, lt=1, description="Share of the rewards' variance that this model calls noise.")
 
 

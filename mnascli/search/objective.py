@@ -25,6 +25,7 @@ Kind = Literal["soft", "hard", "absolute"]
 Latency = float | Mapping[str, float]  # milliseconds: of the one device, or of each by its name
 
 EXPONENTS: dict[Kind, tuple[float, float]] = {"soft": (-0.07, -0.07), "hard": (0.0, -1.0), "absolute": (-0.10, -0.10)}
+SLOWEST_MS = 1e6  # of a target: a quarter of an hour for one picture
 WORST_RATIO = 11.0  # the absolute reward has no lower end of its own: beyond 11 times the target it gets no worse
 
 
@@ -36,9 +37,11 @@ def check_target(value: Any) -> Any:
     for name, milliseconds in targets.items():
         if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
             raise ValueError(f"milliseconds were expected, not {milliseconds!r}")
+        of_device = f" of {name}" if isinstance(value, Mapping) else ""
         if not (0 < milliseconds < math.inf):
-            of_device = f" of {name}" if isinstance(value, Mapping) else ""
             raise ValueError(f"the target{of_device} must be above 0 ms, not {milliseconds}")
+        if milliseconds > SLOWEST_MS:
+            raise ValueError(f"the target{of_device} must be {SLOWEST_MS:,.0f} ms at most, not {milliseconds:.6g}")
     return value
 
 
@@ -47,13 +50,19 @@ class Objective(Schema):
 
     kind: Kind = Field("soft", description="soft, hard (both of the paper) or absolute (TuNAS).")
     alpha: float | None = Field(
-        None, le=0, description="Exponent within the target: -0.07 for soft, 0 for hard; absolute has none."
+        None, ge=-10, le=0, description="Exponent within the target: -0.07 for soft, 0 for hard; absolute has none."
     )
     beta: float | None = Field(
-        None, le=0, description="Exponent beyond the target: -0.07 for soft, -1 for hard; absolute: its weight, -0.10."
+        None,
+        ge=-10,
+        le=0,
+        description="Exponent beyond the target: -0.07 for soft, -1 for hard; absolute: its weight, -0.10.",
     )
     hopeless: float | None = Field(
-        None, gt=1, description="A candidate slower than this multiple of a target is not trained; null: all are."
+        None,
+        gt=1,
+        le=1e6,
+        description="A candidate slower than this multiple of a target is not trained; null: all are.",
     )
     target_ms: Annotated[float | dict[str, float], BeforeValidator(check_target)] = Field(
         description="Target latency T in milliseconds, or one for each device by its name."

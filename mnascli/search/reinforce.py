@@ -21,9 +21,9 @@ BETA2, EPSILON = 0.999, 1e-8  # Adam's own
 
 
 class ReinforceOptions(Schema):
-    learning_rate: float = Field(0.0003, gt=0, description="Learning rate of Adam (beta1 = 0).")
+    learning_rate: float = Field(0.0003, gt=0, le=10, description="Learning rate of Adam (beta1 = 0).")
     baseline: float = Field(0.95, ge=0, lt=1, description="Weight of the past in the moving average of rewards.")
-    entropy: float = Field(0.0, ge=0, description="Weight of the entropy bonus.")
+    entropy: float = Field(0.0, ge=0, le=1000, description="Weight of the entropy bonus.")
 
 
 class Reinforce(Searcher):

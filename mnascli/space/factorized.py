@@ -26,6 +26,8 @@ from mnascli.schema import Schema, parse, read_yaml
 from mnascli.space.architecture import Activation, Architecture, Block, Skip
 from mnascli.space.layers import network_id
 
+MOST_FILTERS = 16_384
+MOST_LAYERS = 1000  # of a block
 PER_BLOCK = ("operator", "kernel", "se", "skip", "filters", "layers")
 
 
@@ -37,11 +39,11 @@ class InputConfig(Schema):
 class StemConfig(Schema):
     kernel: int = Field(3, ge=1, le=11, description="Kernel of the first convolution.")
     stride: int = Field(2, ge=1, le=2, description="Stride of the first convolution.")
-    filters: int = Field(32, ge=1, description="Filters of the first convolution.")
+    filters: int = Field(32, ge=1, le=MOST_FILTERS, description="Filters of the first convolution.")
 
 
 class HeadConfig(Schema):
-    filters: int = Field(1280, ge=1, description="Filters of the last 1x1 convolution.")
+    filters: int = Field(1280, ge=1, le=MOST_FILTERS, description="Filters of the last 1x1 convolution.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the classifier.")
 
 
@@ -85,8 +87,8 @@ class Choices(Schema):
 
 
 class BlockConfig(Schema):
-    filters: int = Field(ge=1, description="Base number of output filters.")
-    layers: int = Field(ge=1, description="Base number of layers.")
+    filters: int = Field(ge=1, le=MOST_FILTERS, description="Base number of output filters.")
+    layers: int = Field(ge=1, le=MOST_LAYERS, description="Base number of layers.")
     stride: int = Field(1, ge=1, le=2, description="Stride of the block's first layer.")
     choices: dict[str, Any] = Field({}, description="Choices of this block that differ from the space's.")
 
@@ -95,13 +97,15 @@ class SpaceConfig(Schema):
     """A search space as it stands in YAML."""
 
     input: InputConfig = Field(InputConfig(), description="The pictures.")
-    classes: int = Field(1000, ge=2, description="Classes; a search takes them from its data.")
+    classes: int = Field(1000, ge=2, le=1_000_000, description="Classes; a search takes them from its data.")
     stem: StemConfig = Field(StemConfig(), description="The first convolution.")
     head: HeadConfig = Field(HeadConfig(), description="The last convolution and the classifier.")
     activation: Activation = Field("relu", description="relu or relu6.")
-    filters_multiple_of: int = Field(1, ge=1, description="Filters are rounded to a multiple of this.")
+    filters_multiple_of: int = Field(1, ge=1, le=1024, description="Filters are rounded to a multiple of this.")
     choices: Choices = Field(Choices(), description="Choices of every block.")
-    blocks: tuple[BlockConfig, ...] = Field(min_length=1, description="The skeleton, from input to output.")
+    blocks: tuple[BlockConfig, ...] = Field(
+        min_length=1, max_length=1000, description="The skeleton, from input to output."
+    )
 
 
 @dataclass(frozen=True, slots=True)

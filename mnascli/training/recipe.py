@@ -17,9 +17,9 @@ STAIRCASE_EPOCHS = 2.4
 class Recipe(Schema):
     """How a network is trained: the short proxy of the search and the long run after it differ in values alone."""
 
-    epochs: int = Field(1, ge=1, description="Passes over the training part.")
+    epochs: int = Field(1, ge=1, le=100_000, description="Passes over the training part.")
     batch_size: int = Field(
-        64, ge=2, description="Images a step; what is left over at an epoch's end waits for the next."
+        64, ge=2, le=1_000_000, description="Images a step; what is left over at an epoch's end waits for the next."
     )
     optimizer: Literal["rmsprop", "sgd", "adamw"] = Field(
         "sgd",
@@ -29,6 +29,7 @@ class Recipe(Schema):
     learning_rate: float = Field(
         0.4,
         gt=0,
+        le=1000,
         description="Highest learning rate for 256 images a step; scaled by the images of a step / 256. Those are "
         "batch_size, or the whole training part where it is smaller.",
     )
@@ -37,10 +38,12 @@ class Recipe(Schema):
         description="How the learning rate falls after the warm-up: `cosine` to 0 at the last step, `exponential` by "
         "0.97 every 2.4 epochs counted from the first step (MnasNet paper), or not at all.",
     )
-    warmup_epochs: float = Field(0.0, ge=0, description="Epochs over which the learning rate rises from 0 in a line.")
+    warmup_epochs: float = Field(
+        0.0, ge=0, le=100_000, description="Epochs over which the learning rate rises from 0 in a line."
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of rmsprop and sgd.")
     weight_decay: float = Field(
-        1e-5, ge=0, description="Decay of the weights; batch norm and biases have none. Decoupled for adamw."
+        1e-5, ge=0, le=10, description="Decay of the weights; batch norm and biases have none. Decoupled for adamw."
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target that is spread over all classes.")
     batch_norm_momentum: float = Field(
@@ -57,15 +60,19 @@ class Recipe(Schema):
         description="Decay of the moving average over weights and batch norm statistics that is evaluated and kept; at "
         "step n no more than (1 + n) / (10 + n), as in TensorFlow. 0 means none.",
     )
-    clip_gradient_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together. 0 means any.")
+    clip_gradient_norm: float = Field(
+        0.0, ge=0, le=1e6, description="Largest norm of all gradients together. 0 means any."
+    )
     classifier_init: ClassifierInit = Field(
         "inputs",
         description="New weights of the classifier are uniform within 1 / sqrt of this number: `inputs` suits any "
         "number of classes; `classes` is MnasNet's official code, made for 1,000.",
     )
-    accumulate: int = Field(1, ge=1, description="Pieces in which a batch goes through the network, to save memory.")
+    accumulate: int = Field(
+        1, ge=1, le=1_000_000, description="Pieces in which a batch goes through the network, to save memory."
+    )
     flip: bool = Field(False, description="Mirror every other training image, by chance.")
-    shift: int = Field(0, ge=0, description="Move training images by up to so many pixels, edges repeated.")
+    shift: int = Field(0, ge=0, le=1024, description="Move training images by up to so many pixels, edges repeated.")
     random_crop: float = Field(
         0.0,
         ge=0,
@@ -77,17 +84,22 @@ class Recipe(Schema):
         0.0, ge=0, le=1, description="Brightness, contrast and saturation times 1 - value to 1 + value, by chance."
     )
     rand_augment: int = Field(
-        0, ge=0, description="RandAugment (Cubuk et al., 2019): so many of its 14 operations on each training picture."
+        0,
+        ge=0,
+        le=100,
+        description="RandAugment (Cubuk et al., 2019): so many of its 14 operations on each training picture.",
     )
     rand_augment_magnitude: float = Field(9.0, ge=0, le=30, description="How strong they are, from 0 to 30.")
     mixup: float = Field(
         0.0,
         ge=0,
+        le=100,
         description="Alpha of mixup: pairs of pictures are blended by a share from Beta(alpha, alpha). 0: no.",
     )
     cutmix: float = Field(
         0.0,
         ge=0,
+        le=100,
         description="Alpha of CutMix: a rectangle out of the pair's other picture is pasted. With mixup too, each "
         "batch gets one of both by chance. 0: no.",
     )
