@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
 
 from mnascli.errors import UsageError
 from mnascli.strict_yaml import Location as Location
@@ -87,41 +86,42 @@ def parse(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # A misspelt key first: it is often the cause of the others.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        cause = first.get("ctx", {}).get("error")
-        location: Location = (*first["loc"], *(cause.location if isinstance(cause, PlacedError) else ()))
+        location, message = explain(model, error)
         if lines is None and isinstance(values, YamlFile):
             lines = values.lines
         line = _line(lines or {}, (*below, *location), len(below))
-        raise UsageError(f"{source}: {line}{_explain(model, first, location, below)}") from error
+        key = ".".join(str(part) for part in (*below, *location))
+        raise UsageError(": ".join(part for part in (source, line, key, message) if part)) from error
 
 
 def _line(lines: Mapping[Location, int], location: Location, least: int) -> str:
-    """'line <number>: ' of a location, or of the nearest around it; '' where nothing is known of it."""
+    """'line <number>' of a location, or of the nearest around it; '' where nothing is known of it."""
     for length in range(len(location), least, -1):
         if location[:length] in lines:
-            return f"line {lines[location[:length]]}: "
+            return f"line {lines[location[:length]]}"
     return ""
 
 
-def _explain(model: type[Schema], error: ErrorDetails, location: Location, below: Location) -> str:
-    """One line for one of pydantic's errors, with a likely spelling for an unknown key."""
-    key = ".".join(str(part) for part in (*below, *location))
-    if error["type"] == "extra_forbidden":
+def explain(model: type[Schema], error: ValidationError) -> tuple[Location, str]:
+    """Where in the model the first of pydantic's errors is, and one line for it, with a likely spelling for a key."""
+    # A misspelt key first: it is often the cause of the others.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    cause = first.get("ctx", {}).get("error")
+    location: Location = (*first["loc"], *(cause.location if isinstance(cause, PlacedError) else ()))
+    if first["type"] == "extra_forbidden":
         known = _keys_at(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        return f"{key}: unknown key ({hint})"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "int_parsing_size":
+        return location, f"unknown key ({hint})"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return location, "this key is required"
+    if first["type"] == "value_error":
+        return location, message
+    if first["type"] == "int_parsing_size":
         message = "far too large a number"
-    if error["type"] == "missing":
-        return f"{key}: this key is required"
-    if error["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    got = repr(error["input"])
-    return f"{key}: {message} (got {got if len(got) <= 80 else got[:77] + '...'})"
+    got = repr(first["input"])
+    return location, f"{message} (got {got if len(got) <= 80 else got[:77] + '...'})"
 
 
 def _bools(value: Any, location: Location = ()) -> Iterator[Location]:

@@ -226,8 +226,11 @@ def fit(
     from mnascli.space import load_space
 
     path = output or Path(f"{device}-{Path(space).stem}.latency.json")
+    candidates_of = load_space(space)
+    for note in candidates_of.notes:
+        say(f"warning: {note}")
     with Working(f"measuring candidates on {device}") as working:
-        model = fit_to_file(device, load_space(space), path, candidates, working.step)
+        model = fit_to_file(device, candidates_of, path, candidates, working.step)
     if as_json:
         print_json({"file": str(path), "errors": model.errors.model_dump(), "usable": model.errors.are_small})
     else:

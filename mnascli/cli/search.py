@@ -159,8 +159,11 @@ def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], a
     from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
     from mnascli.engine.estimate import estimate
+    from mnascli.space import Space
 
     resolved = resolve(template, config, flags)
+    for note in Space(resolved.space).notes:
+        say(f"warning: {note}")
     with Working("training a candidate for an epoch, and measuring it"):
         plan = estimate(resolved)
     if as_json:

@@ -17,7 +17,8 @@ from mnascli.resources import folder
 from mnascli.schema import Location, Schema, YamlFile, load_text, parse, read_yaml
 from mnascli.search.objective import Kind, check_target
 from mnascli.search.searcher import SEARCHERS, searcher_class
-from mnascli.space.factorized import SpaceConfig, template_path
+from mnascli.space.configuration import SpaceConfig
+from mnascli.space.factorized import template_path
 from mnascli.training.recipe import Recipe
 
 DEFAULT_TEMPLATE = "quick"

@@ -35,6 +35,8 @@ def run_all(job: Job) -> None:
 
 
 def _run_phases(job: Job) -> None:
+    for note in job.space.notes:
+        job.warn(note)
     job.warn(checks.validation_size(job.dataset))
     job.warn(checks.final_steps(job.dataset, job.config.final.recipe))
     _set_target(job)

@@ -23,7 +23,7 @@ from mnascli.search.screen import Screen
 from mnascli.search.searcher import Indices, Searcher
 from mnascli.search.seen import Seen
 from mnascli.space import Space
-from mnascli.space.factorized import PER_BLOCK
+from mnascli.space.configuration import PER_BLOCK
 
 DECISIONS = len(PER_BLOCK)  # of a block; they stand together
 NOVELTY_TRIES = 50  # founders, or children, that are thrown away for being known networks before one is taken anyway

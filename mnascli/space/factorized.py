@@ -11,101 +11,18 @@ import hashlib
 import json
 import math
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import Field, field_validator, model_validator
+from typing import Any
 
 from mnascli.errors import UsageError
 from mnascli.resources import folder
-from mnascli.schema import Schema, parse, read_yaml
-from mnascli.space.architecture import Activation, Architecture, Block, Skip
+from mnascli.schema import Location, parse, read_yaml
+from mnascli.space.architecture import Architecture, Block, Skip
+from mnascli.space.configuration import PER_BLOCK, BlockConfig, Choices, InputConfig, SpaceConfig, options_of
 from mnascli.space.layers import network_id
-
-MOST_FILTERS = 16_384
-MOST_LAYERS = 1000  # of a block
-PER_BLOCK = ("operator", "kernel", "se", "skip", "filters", "layers")
-
-
-class InputConfig(Schema):
-    size: int = Field(224, ge=8, le=2048, description="Height and width of the pictures, in pixels.")
-    channels: int = Field(3, ge=1, le=64, description="Colours of a picture: 3, or 1 for grey.")
-
-
-class StemConfig(Schema):
-    kernel: int = Field(3, ge=1, le=11, description="Kernel of the first convolution.")
-    stride: int = Field(2, ge=1, le=2, description="Stride of the first convolution.")
-    filters: int = Field(32, ge=1, le=MOST_FILTERS, description="Filters of the first convolution.")
-
-
-class HeadConfig(Schema):
-    filters: int = Field(1280, ge=1, le=MOST_FILTERS, description="Filters of the last 1x1 convolution.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the classifier.")
-
-
-class Choices(Schema):
-    """What may be chosen for a block; the defaults are the paper's."""
-
-    operator: tuple[str, ...] = Field(
-        ("conv", "sep", "mbconv3", "mbconv6"),
-        min_length=1,
-        description="conv, sep (depthwise-separable), mbconvN (inverted residual of expansion N).",
-    )
-    kernel: tuple[int, ...] = Field((3, 5), min_length=1, description="Kernel sizes, odd.")
-    se: tuple[float, ...] = Field((0.0, 0.25), min_length=1, description="Squeeze-excite ratios; 0 is none.")
-    skip: tuple[Skip, ...] = Field(("none", "identity", "pool"), min_length=1, description="Skip connections.")
-    filters: tuple[float, ...] = Field((0.75, 1.0, 1.25), min_length=1, description="Multiples of the base filters.")
-    layers: tuple[int, ...] = Field((-1, 0, 1), min_length=1, description="Layers more (or fewer) than the base.")
-
-    @field_validator("operator")
-    @classmethod
-    def _operators(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not re.fullmatch(r"conv|sep|mbconv[1-9][0-9]?", name):
-                raise ValueError(f"{name!r} is no operator: conv, sep, or mbconv with its expansion, as mbconv6")
-        return value
-
-    @field_validator("kernel")
-    @classmethod
-    def _kernels(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        for kernel in value:
-            if kernel < 1 or kernel % 2 == 0:
-                raise ValueError(f"kernel {kernel} must be odd and 1 or more")
-        return value
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        for name in PER_BLOCK:
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name}: a choice stands twice in {list(values)}")
-        return self
-
-
-class BlockConfig(Schema):
-    filters: int = Field(ge=1, le=MOST_FILTERS, description="Base number of output filters.")
-    layers: int = Field(ge=1, le=MOST_LAYERS, description="Base number of layers.")
-    stride: int = Field(1, ge=1, le=2, description="Stride of the block's first layer.")
-    choices: dict[str, Any] = Field({}, description="Choices of this block that differ from the space's.")
-
-
-class SpaceConfig(Schema):
-    """A search space as it stands in YAML."""
-
-    input: InputConfig = Field(InputConfig(), description="The pictures.")
-    classes: int = Field(1000, ge=2, le=1_000_000, description="Classes; a search takes them from its data.")
-    stem: StemConfig = Field(StemConfig(), description="The first convolution.")
-    head: HeadConfig = Field(HeadConfig(), description="The last convolution and the classifier.")
-    activation: Activation = Field("relu", description="relu or relu6.")
-    filters_multiple_of: int = Field(1, ge=1, le=1024, description="Filters are rounded to a multiple of this.")
-    choices: Choices = Field(Choices(), description="Choices of every block.")
-    blocks: tuple[BlockConfig, ...] = Field(
-        min_length=1, max_length=1000, description="The skeleton, from input to output."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +40,23 @@ class Space:
     config: SpaceConfig
     source: str = "space"
 
-    def __post_init__(self) -> None:
-        # Every option must make a block, and no two options the same one: checked once, here, and not in mid-search.
-        for number, (base, choices) in enumerate(zip(self.config.blocks, self.block_choices, strict=True), start=1):
-            where = f"{self.source}: space.blocks.{number - 1}"
-            filters = [self._filters(base, multiple) for multiple in choices.filters]
-            if len(set(filters)) != len(filters) or min(filters) < 1:
-                raise UsageError(
-                    f"{where}: the filters {list(choices.filters)} x {base.filters} come out as {filters}: "
-                    "they must differ and be 1 or more; change them or filters_multiple_of"
-                )
-            fewest = base.layers + min(choices.layers)
-            if fewest < (1 if base.stride == 2 else 0):
-                raise UsageError(f"{where}: {fewest} layers are too few for a block of stride {base.stride}")
+    @cached_property
+    def _options(self) -> tuple[tuple[Choices, tuple[str, ...]], ...]:
+        return tuple(options_of(self.config, index) for index in range(len(self.config.blocks)))
 
     @cached_property
     def block_choices(self) -> tuple[Choices, ...]:
-        """The choices of each block: the space's, with the block's own in their place."""
-        common = self.config.choices.model_dump()
-        return tuple(
-            parse(Choices, common | block.choices, f"{self.source}: space.blocks.{index}.choices")
-            for index, block in enumerate(self.config.blocks)
-        )
+        """The choices of each block: the space's, with the block's own in their place, and no two of them equal."""
+        return tuple(choices for choices, _ in self._options)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """A line for each group of options that come out alike and are one choice, with their blocks."""
+        blocks: dict[str, list[str]] = {}
+        for index, (_, notes) in enumerate(self._options):
+            for note in notes:
+                blocks.setdefault(note, []).append(str(index))
+        return tuple(f"space.blocks.{','.join(where)}: {note}" for note, where in blocks.items())
 
     @cached_property
     def decisions(self) -> tuple[OneOf, ...]:
@@ -163,7 +75,8 @@ class Space:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of all that the space allows: two spaces with the same hash are the same."""
-        text = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        values = self.config.model_dump(mode="json")
+        text = json.dumps([values, self.notes] if self.notes else values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def decode(self, indices: Sequence[int]) -> Architecture:
@@ -183,10 +96,11 @@ class Space:
             raise UsageError(
                 f"not of this space: {len(architecture.blocks)} blocks, the space has {len(self.config.blocks)}"
             )
+        architecture = replace(architecture, blocks=tuple(map(_as_offered, architecture.blocks, self.block_choices)))
         indices: list[int] = []
         decisions = iter(self.decisions)
         for base, choices, block in zip(self.config.blocks, self.block_choices, architecture.blocks, strict=True):
-            multiples = {self._filters(base, multiple): multiple for multiple in choices.filters}
+            multiples = {self.config.filters_of(base, multiple): multiple for multiple in choices.filters}
             operator = f"mbconv{block.expansion}" if block.operator == "mbconv" else block.operator
             filters = multiples.get(block.filters)
             taken = (operator, block.kernel, block.se_ratio, block.skip, filters, block.repeats - base.layers)
@@ -285,16 +199,19 @@ class Space:
             operator="mbconv" if operator.startswith("mbconv") else operator,  # type: ignore[arg-type]
             kernel=kernel,
             stride=base.stride,
-            filters=self._filters(base, multiple),
+            filters=self.config.filters_of(base, multiple),
             repeats=base.layers + more,
             expansion=expansion,
             se_ratio=se_ratio,
             skip=skip,
         )
 
-    def _filters(self, base: BlockConfig, multiple: float) -> int:
-        unit = self.config.filters_multiple_of
-        return int(base.filters * multiple / unit + 0.5) * unit
+
+def _as_offered(block: Block, choices: Choices) -> Block:
+    """A block in the form that its choices give it: mbconv1 as sep where that stands for both."""
+    if (block.operator, block.expansion) == ("mbconv", 1) and "sep" in choices.operator:
+        return replace(block, operator="sep")
+    return block
 
 
 def load_space(path_or_template: str | Path) -> Space:
@@ -306,16 +223,16 @@ def load_space(path_or_template: str | Path) -> Space:
     if not path.suffix:
         path = template_path(str(path_or_template))
     values = read_yaml(path)
-    if "space" in values:
-        values = values["space"]
-        if not isinstance(values, dict):
-            raise UsageError(f"{path}: space: a mapping was expected")
-    return make_space(values, str(path))
+    below: Location = ("space",) if "space" in values else ()
+    space = values["space"] if below else values
+    if not isinstance(space, dict):
+        raise UsageError(f"{path}: space: a mapping was expected")
+    return Space(parse(SpaceConfig, space, str(path), values.lines, below), str(path))
 
 
 def make_space(values: dict[str, Any], source: str) -> Space:
     """The space of plain values as they stand in YAML. Raises UsageError naming source and key."""
-    return Space(parse(SpaceConfig, values, f"{source}: space"), source)
+    return Space(parse(SpaceConfig, values, source, {}, ("space",)), source)
 
 
 def template_path(name: str) -> Path:

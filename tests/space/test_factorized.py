@@ -1,14 +1,16 @@
 """The search space: the paper's is whole, every decision is reversible, and a bad file is refused in one line."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnascli.engine.config import resolve
 from mnascli.errors import UsageError
-from mnascli.space import Architecture, load, load_space, make_space, network_id
+from mnascli.space import Architecture, load, load_space, lower, make_space, network_id
 
 PAPER = load_space("mnasnet")
 
@@ -108,9 +110,23 @@ BLOCK = {"filters": 16, "layers": 2}
         ({"blocks": [{**BLOCK, "layers": "two"}]}, "blocks.0.layers"),
         ({"blocks": [BLOCK], "choices": {"operator": ["conv3"]}}, "'conv3' is no operator"),
         ({"blocks": [BLOCK], "choices": {"kernel": [3, 3]}}, "twice"),
-        ({"blocks": [{**BLOCK, "choices": {"kernel": [4]}}]}, "blocks.0.choices: kernel: kernel 4 must be odd"),
+        ({"blocks": [{**BLOCK, "choices": {"kernel": [4]}}]}, "blocks.0.choices.kernel.0: kernel 4 must be odd"),
         ({"blocks": [{"filters": 16, "layers": 1, "stride": 2}]}, "0 layers are too few"),
-        ({"blocks": [{**BLOCK, "filters": 8}], "filters_multiple_of": 8}, "they must differ"),
+        ({"blocks": [BLOCK], "filters_multiple_of": 64}, r"come out as \[0\]: they must be from 1"),
+        (
+            {"blocks": [BLOCK], "choices": {"se": [0, 1.5]}},
+            "choices.se.1: squeeze-excite ratio 1.5 must be from 0 to 1",
+        ),
+        ({"blocks": [{**BLOCK, "choices": {"se": [-1]}}]}, "blocks.0.choices.se.0: squeeze-excite ratio -1 must be"),
+        ({"blocks": [BLOCK], "stem": {"kernel": 4}}, "stem.kernel: kernel 4 must be odd"),
+        ({"blocks": [BLOCK], "choices": {"kernel": [33]}}, "kernel 33 must be odd, from 1 to 31"),
+        ({"blocks": [BLOCK], "choices": {"filters": [1, 0]}}, "choices.filters.1: 0 times the filters"),
+        ({"blocks": [BLOCK], "choices": {"filters": [0.01]}}, "they must be from 1"),
+        ({"blocks": [{**BLOCK, "filters": 16384}]}, "they must be from 1 to 16,384"),
+        ({"blocks": [BLOCK], "choices": {"layers": [-3]}}, "-1 layers are too few"),
+        ({"blocks": [BLOCK], "choices": {"layers": [999]}}, "1001 layers are too many"),
+        ({"blocks": [BLOCK], "choices": {"layers": [True]}}, "true or false cannot stand here"),
+        ({"blocks": [BLOCK], "activation": "swish"}, "activation"),
     ],
 )
 def test_bad_spaces_name_the_key(values: dict[str, object], says: str) -> None:
@@ -118,6 +134,74 @@ def test_bad_spaces_name_the_key(values: dict[str, object], says: str) -> None:
         make_space(values, "mine.yaml")
     assert str(caught.value).startswith("mine.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_bad_space_is_refused_when_the_configuration_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("template: mnasnet\nspace:\n  choices:\n    se:\n    - 0\n    - 1.5\n")
+    with pytest.raises(UsageError, match=r"mine\.yaml: line 6: space\.choices\.se\.1: squeeze-excite ratio 1\.5"):
+        resolve(None, file, {})
+
+
+def test_options_that_come_out_alike_are_one() -> None:
+    """0.75 x 16 and 1 x 16 give 16 in multiples of 8; an mbconv of expansion 1 is a sep."""
+    values = PAPER.config.model_dump()
+    space = make_space({**values, "filters_multiple_of": 8}, "paper's")
+    assert space.notes == ("space.blocks.0: 0.75 and 1 times 16 filters give 16: one choice",)
+    assert space.decisions[4].choices == (1.0, 1.25)
+    assert space.size == 432**7 * 2 // 3 and PAPER.notes == ()
+    assert space.hash not in (PAPER.hash, make_space(values, "").hash)
+    operators = {**values["choices"], "operator": ["sep", "mbconv1", "mbconv6"]}
+    space = make_space({**values, "choices": operators}, "two names")
+    assert space.notes == (
+        "space.blocks.0,1,2,3,4,5,6: the operators sep and mbconv1 have the same layers: one choice, sep",
+    )
+    assert {decision.choices for decision in space.decisions[::6]} == {("sep", "mbconv6")}
+    sep = space.decode([0] * len(space.decisions))
+    named = replace(sep, blocks=tuple(replace(block, operator="mbconv") for block in sep.blocks))
+    assert space.encode(named) == space.encode(sep) and lower(named) == lower(sep)
+
+
+SPACES = st.fixed_dictionaries(
+    {
+        "input": st.fixed_dictionaries({"size": st.sampled_from([8, 9, 31])}),
+        "classes": st.integers(2, 5),
+        "stem": st.fixed_dictionaries(
+            {"kernel": st.integers(0, 6), "stride": st.integers(1, 2), "filters": st.integers(0, 9)}
+        ),
+        "head": st.fixed_dictionaries({"filters": st.integers(0, 9)}),
+        "filters_multiple_of": st.sampled_from([1, 4]),
+        "choices": st.fixed_dictionaries(
+            {
+                "operator": st.lists(st.sampled_from(["conv", "sep", "mbconv1", "mbconv2"]), min_size=1, unique=True),
+                "kernel": st.lists(st.integers(1, 7), min_size=1, max_size=2, unique=True),
+                "se": st.lists(st.sampled_from([0, 0.01, 1, 1.5]), min_size=1, max_size=2, unique=True),
+                "filters": st.lists(st.sampled_from([0.05, 0.5, 0.9, 1]), min_size=1, unique=True),
+                "layers": st.lists(st.integers(-1, 1), min_size=1, unique=True),
+            }
+        ),
+        "blocks": st.lists(
+            st.fixed_dictionaries(
+                {"filters": st.integers(1, 9), "layers": st.integers(1, 2), "stride": st.integers(1, 2)}
+            ),
+            min_size=1,
+            max_size=7,
+        ),
+    }
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SPACES, st.integers(0, 99))
+def test_whatever_a_space_offers_can_be_built(values: dict[str, object], seed: int) -> None:
+    """Refused when it is read, or never again: also seven strides on eight pixels."""
+    try:
+        space = make_space(values, "any")
+    except UsageError:
+        return
+    for architecture in (space.decode([0] * len(space.decisions)), space.sample(random.Random(seed))):
+        lower(architecture)
+        assert space.decode(space.encode(architecture)) == architecture
 
 
 def test_files(tmp_path: Path) -> None:
