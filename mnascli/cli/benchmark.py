@@ -9,7 +9,7 @@ import typer
 
 from mnascli.cli.completion import complete_device, complete_model
 from mnascli.cli.models import ClassesOption, SizeOption, WidthOption
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say_news
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, print_table, say, say_news
 from mnascli.errors import UsageError
 
 
@@ -69,6 +69,8 @@ def benchmark(
             doing=working.note,
             say=working.say,
         )
+    for device_name, note in dict.fromkeys((result["device"], result["note"]) for result in results if result["note"]):
+        say(f"{device_name}: {note}")
     if as_json:
         print_json({"results": results})
         return

@@ -101,9 +101,13 @@ def setup(
 
     Example: mnas devices setup pixel-6
     """
-    from mnascli.devices import set_up_device
+    import tempfile
 
-    done = set_up_device(device, binary)
+    from mnascli.devices import set_up_device
+    from mnascli.engine.bench import write_reference
+
+    with tempfile.TemporaryDirectory(prefix="mnas") as folder:
+        done = set_up_device(device, binary, write_reference(Path(folder) / "reference.tflite"))
     if as_json:
         print_json(done)
         return
@@ -147,6 +151,8 @@ def measure(
             doing=working.note,
             say=working.say,
         )
+    if result["note"]:
+        say(f"{result['device']}: {result['note']}")
     if as_json:
         print_json(result)
         return

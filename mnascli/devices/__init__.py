@@ -64,9 +64,9 @@ def open_device(name: str, profile: Profile | None = None) -> Device:
     return HostDevice(cores=profile.cores, threads=profile.threads)
 
 
-def set_up_device(name: str, program: Path | None = None) -> dict[str, Any]:
+def set_up_device(name: str, program: Path | None = None, reference: Path | None = None) -> dict[str, Any]:
     """Bring to a phone or a board what runs models there: a benchmark_model (`program`, else the official one), or
-    ai-edge-litert. What was brought, by name.
+    ai-edge-litert. What was brought, by name. A benchmark_model has to run the .tflite `reference`, if it is given.
 
     Raises NoDeviceError if it cannot be used, UsageError for a program that does not fit, DeviceError if it does not
     start, MnasError if it cannot be fetched.
@@ -75,9 +75,10 @@ def set_up_device(name: str, program: Path | None = None) -> dict[str, Any]:
     if info.kind == "adb":
         from mnascli.devices.adb_setup import set_up_phone
 
-        done = set_up_phone(info, program)
-        before = {"before_sha256": done.before.sha256} if done.before else {}
-        return {"device": info.name, "serial": info.serial, **done.binary.to_json(), **before}
+        done = set_up_phone(info, program, reference)
+        more = {"before_sha256": done.before.sha256} if done.before else {}
+        more |= {"note": done.note} if done.note else {}
+        return {"device": info.name, "serial": info.serial, **done.binary.to_json(), **more}
     if program is not None:
         raise UsageError(f"--binary is for phones: {info.name} runs models with ai-edge-litert")
     if info.kind == "ssh":

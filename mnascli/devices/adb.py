@@ -254,6 +254,7 @@ conditions {cores[0]}
             runs=summary.runs,
             before=self._conditions(before, cores),
             after=self._conditions(after, cores),
+            note=summary.note,
         )
 
     def _check_pinning(self, said: str, after: str, cores: tuple[int, ...]) -> None:

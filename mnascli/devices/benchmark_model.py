@@ -15,7 +15,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Literal
 
-from mnascli.devices.device import Accelerator, DeviceError, ModelError
+from mnascli.devices.delegation import check_delegation
+from mnascli.devices.device import Accelerator, DeviceError
 
 Flavour = Literal["tflite", "litert"]
 
@@ -28,7 +29,6 @@ _ACCELERATOR_FLAGS: dict[tuple[Flavour, Accelerator], str] = {
     ("litert", "npu"): "use_npu",
 }
 
-_DELEGATED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \((\w+)\)")
 _IGNORED = re.compile(r"Unconsumed cmdline flags: *(.+)")
 _COUNT = re.compile(r"\bcount=(\d+)\b(.*)")
 _VALUE = re.compile(r"(\w+)=([-+.\deE]+)")
@@ -36,12 +36,13 @@ _VALUE = re.compile(r"(\w+)=([-+.\deE]+)")
 
 @dataclass(frozen=True)
 class Summary:
-    """What the measured runs took."""
+    """What the measured runs took. `note` says what the log does not show of how, '' if it shows all."""
 
     runs: int
     median_ms: float
     p5_ms: float
     p95_ms: float
+    note: str = ""
 
 
 def flavour_of(usage: str) -> Flavour:
@@ -87,12 +88,12 @@ def read_output(output: str, *, runs: int, accelerator: Accelerator, allow_parti
     """The numbers in what benchmark_model printed before it ended with exit code 0.
 
     Raises DeviceError if the program did not do as it was told or its numbers cannot be read, ModelError if the
-    accelerator took only a part of the model.
+    accelerator took only a part of the model, or nothing shows that it took it.
     """
     if ignored := _IGNORED.search(output):
         flags = ignored[1].strip()
         raise DeviceError(f"benchmark_model ignored {flags}: bring another one with 'mnas devices setup'")
-    _check_delegation(output, accelerator, allow_partial)
+    note = check_delegation(output, accelerator, allow_partial)
     lines = _COUNT.findall(output)
     if not lines:
         raise DeviceError(f"benchmark_model printed no 'count=' line: {_last_line(output)}")
@@ -114,21 +115,7 @@ def read_output(output: str, *, runs: int, accelerator: Accelerator, allow_parti
     p5, median, p95 = (values[name] / 1000 for name in ("p5", "median", "p95"))
     if not 0 < p5 <= median <= p95 < float("inf"):
         raise DeviceError(f"benchmark_model printed impossible numbers: p5={p5} median={median} p95={p95} ms")
-    return Summary(count, median, p5, p95)
-
-
-def _check_delegation(output: str, accelerator: Accelerator, allow_partial: bool) -> None:
-    found = _DELEGATED.findall(output)
-    for taken, nodes, delegate in found:
-        if int(taken) < int(nodes) and not allow_partial:
-            raise ModelError(
-                f"{delegate} takes only {taken} of its {nodes} nodes "
-                "('allow_partial_delegation: true' in the profile accepts that)",
-                output,
-            )
-    wanted = {"gpu": ("gpu",), "npu": ("npu", "nnapi", "dispatch"), "cpu": ()}[accelerator]
-    if wanted and not any(word in delegate.lower() for _, _, delegate in found for word in wanted):
-        raise ModelError(f"nothing shows that the {accelerator} took it", output)
+    return Summary(count, median, p5, p95, note)
 
 
 def _last_line(output: str) -> str:

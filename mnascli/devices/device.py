@@ -87,6 +87,7 @@ class Session:
     """The runs of one model in one go, after its warm-up.
 
     `samples_ms` holds every run, in order; it is empty where the device reports only a summary (`benchmark_model`).
+    `note` says what the device does not show of how it ran the model, '' if it shows all.
     """
 
     median_ms: float
@@ -96,6 +97,7 @@ class Session:
     before: Conditions
     after: Conditions
     samples_ms: tuple[float, ...] = ()
+    note: str = ""
 
     @property
     def spread(self) -> float:

@@ -23,6 +23,11 @@ from mnascli.space import Architecture, load
 REFERENCE = load("mnasnet-small", size=96, classes=10)
 
 
+def write_reference(path: Path) -> Path:
+    """The reference model as a file."""
+    return tflite.write(REFERENCE, path)
+
+
 def _ignore(news: News) -> None:
     pass
 

@@ -95,6 +95,7 @@ def _values(latency: Latency) -> dict[str, Any]:
     return {
         **{key: getattr(latency, key) for key in keys},
         "sessions": len(latency.sessions),
+        "note": latency.sessions[0].note,
         "setup": latency.setup.to_json(),
         "before": latency.sessions[0].before.to_json(),
         "after": latency.sessions[-1].after.to_json(),

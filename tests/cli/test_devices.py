@@ -1,6 +1,7 @@
 """`mnas devices` with a phone: what scripts read, and one line for whatever goes wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ from stand_in_phone import StandInPhone, binary
 from test_cli import answer, mnas
 
 from mnascli import tflite
+from mnascli.devices import find_device
 from mnascli.space import Architecture
 
 
@@ -69,6 +71,51 @@ def test_another_program_than_before_is_said(ready: StandInPhone, tmp_path: Path
     assert done.returncode == 0 and "another program than before" in done.stderr
 
 
+@pytest.mark.parametrize("flavour", ["tflite", "litert"])
+def test_a_program_without_help_is_known_by_what_it_runs(
+    phone: StandInPhone, model: Path, tmp_path: Path, flavour: Any
+) -> None:
+    """Older ones only say 'Please specify the name of your TF Lite input file with --graph'."""
+    phone.fail("old")
+    phone.scripted(ms=5.0)
+    done = answer("devices", "setup", "pixel-6", "--binary", binary(tmp_path / "program", flavour))
+    assert done["flavour"] == flavour and "note" not in done
+    measured = answer("devices", "measure", model, "--device", "pixel-6")
+    assert measured["median_ms"] == pytest.approx(5.0)
+
+
+def test_a_program_that_does_not_log_what_xnnpack_took_says_that_it_cannot_be_seen(
+    phone: StandInPhone, model: Path, tmp_path: Path
+) -> None:
+    phone.fail("silent")
+    phone.scripted(ms=5.0)
+    note = "it cannot be seen whether it ran the model"
+    done = mnas("devices", "setup", "pixel-6", "--binary", binary(tmp_path / "program"))
+    assert done.returncode == 0 and note in " ".join(done.stdout.split())
+    benchmarked = mnas("benchmark", model, "--device", "pixel-6", "--json")
+    assert benchmarked.returncode == 0 and note in benchmarked.stderr
+
+
+def test_a_program_that_runs_no_model_is_not_remembered(phone: StandInPhone, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho 'Flags:'; echo '--num_runs=50 --use_npu=false'\n")
+    done = mnas("devices", "setup", "pixel-6", "--binary", program)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "")
+    assert "the program is no benchmark_model that can be used: benchmark_model printed no 'count=' line" in done.stderr
+    assert find_device(phone.address).state == "not set up" and phone.files() == []
+
+
+@pytest.mark.parametrize(("flavour", "accelerator"), [("litert", "gpu"), ("litert", "npu"), ("tflite", "gpu")])
+def test_an_accelerator_s_delegate_is_known_by_its_own_name(
+    phone: StandInPhone, model: Path, tmp_path: Path, flavour: Any, accelerator: str
+) -> None:
+    """LiteRT's GPU delegate logs itself as LITERT_CL."""
+    phone.scripted(ms=5.0)
+    assert mnas("devices", "setup", "pixel-6", "--binary", binary(tmp_path / "program", flavour)).returncode == 0
+    answer("devices", "add", "mine", "--device", "pixel-6", "--accelerator", accelerator)
+    assert answer("devices", "measure", model, "--device", "pixel-6")["verdict"] == "stable"
+
+
 def test_a_profile_of_ones_own_is_used(ready: StandInPhone, model: Path) -> None:
     added = answer("devices", "add", "mine", "--device", "pixel-6", "--cores", "4-5", "--threads", "2")
     assert yaml.safe_load(Path(str(added["file"])).read_text())["match"] == {"kind": "adb", "serial": ready.address}
@@ -125,4 +172,4 @@ def test_a_profile_with_an_unknown_key_is_named(phone: StandInPhone, own_home: P
     path.parent.mkdir(parents=True)
     path.write_text("name: mine\nmatch: {kind: adb}\ncore: 7\n")
     done = mnas("devices", "list")
-    assert (done.returncode, done.stderr) == (2, f"mnas: {path}: core: unknown key (did you mean 'cores'?)\n")
+    assert (done.returncode, done.stderr) == (2, f"mnas: {path}: line 3: core: unknown key (did you mean 'cores'?)\n")

@@ -27,7 +27,10 @@ FLAGS = {
     "tflite": {"use_xnnpack": "true", "use_nnapi": "false", "profiling_output_csv_file": ""},
     "litert": {"use_cpu": "true", "use_npu": "false", "use_profiler": "false", "result_file_path": ""},
 }
-ACCELERATORS = {"use_gpu": "GPU", "use_npu": "NPU", "use_nnapi": "NNAPI"}
+DELEGATES = {
+    "tflite": {"use_gpu": "TfLiteGpuDelegateV2", "use_nnapi": "TfLiteNnapiDelegate"},
+    "litert": {"use_gpu": "LITERT_CL", "use_npu": "DispatchDelegate"},
+}
 
 
 def say(text: str) -> None:
@@ -60,6 +63,9 @@ def state(name: str, default: float) -> float:
 
 def flags(arguments: list[str]) -> dict[str, str]:
     known = {**COMMON, **FLAGS[FLAVOUR]}
+    if "--help" in arguments and fault("old"):
+        say("ERROR: Please specify the name of your TF Lite input file with --graph")
+        sys.exit(1)
     if "--help" in arguments:
         say("usage: benchmark_model <flags>\nFlags:")
         for name, value in known.items():
@@ -162,14 +168,16 @@ def main() -> None:
     init_us = (started - began) * 1e6
     nodes = 106
     taken = 60 if fault("partial_delegation") else nodes
-    chosen = next((name for flag, name in ACCELERATORS.items() if values.get(flag) == "true"), "XNNPack")
+    chosen = [name for flag, name in DELEGATES[FLAVOUR].items() if values.get(flag) == "true"]
+    delegate = chosen[0] if chosen else "TfLiteXNNPackDelegate"
     if values["require_full_delegation"] == "true" and taken < nodes:
         say("ERROR: Disallowed CPU fallback detected.\nERROR: Benchmarking failed.")
         sys.exit(1)
-    say(
-        f"INFO: Replacing {taken} out of {nodes} node(s) with delegate (TfLite{chosen}Delegate) node, "
-        "yielding 1 partitions for subgraph 0."
-    )
+    if not fault("silent"):
+        say(
+            f"INFO: Replacing {taken} out of {nodes} node(s) with delegate ({delegate}) node, "
+            "yielding 1 partitions for subgraph 0."
+        )
     say(f"INFO: Initialized session in {init_us / 1000:.3f}ms.")
     for name, number in (("crash", 11), ("abort", 6)):  # SIGSEGV, SIGABRT
         if fault(name):

@@ -167,7 +167,8 @@ class StandInPhone:
     def fail(self, fault: str, times: int = -1) -> None:
         """Switch a fault of `benchmark_model` on, for so many runs (-1: until `mend`).
 
-        crash, abort, hang, partial_delegation, ignored_flags, cannot_link.
+        crash, abort, hang, partial_delegation, ignored_flags, cannot_link, old (no --help),
+        silent (about its delegate).
         """
         self._set(f"faults/{fault}", str(times))
 

@@ -116,6 +116,91 @@ def test_an_accelerator_must_show_that_it_took_the_model() -> None:
         read(gpu.replace("106 out", "60 out"), accelerator="gpu")
 
 
+def log(*delegates: str) -> str:
+    """The output of a run whose log has these lines instead of XNNPACK's."""
+    line = (
+        "VERBOSE: Replacing 106 out of 106 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 partitions.\n"
+    )
+    assert line in TFLITE
+    return TFLITE.replace(line, "".join(f"{one}\n" for one in delegates))
+
+
+def replaced(name: str, taken: int = 246, nodes: int = 246) -> str:
+    return f"INFO: Replacing {taken} out of {nodes} node(s) with delegate ({name}) node, yielding 1 partitions."
+
+
+GPU = [
+    "LITERT_CL",
+    "LITERT_GL",
+    "LITERT_METAL",
+    "LITERT_VULKAN",
+    "LITERT_WEBGPU",
+    "TfLiteGpuDelegateV2",
+    "MetalDelegate",
+]
+GPU += ["OpenCL", "Open CL", "OpenGL", "ML Drift CL", "QNN GPU"]
+NPU = ["TfLiteNnapiDelegate", "DispatchDelegate", "LITERT_NPU", "TfLiteQnnDelegate", "QNN_HTP", "TfLiteHexagonDelegate"]
+NPU += ["EdgeTpuDelegate", "TfLiteCoreMlDelegate", "CoreMLDelegate", "NeuronDelegate", "MTKNeuron", "Samsung ENN"]
+NPU += ["EnnDelegate", "VxDelegate", "LITERT_GOOGLE_TENSOR", "TfLiteQnnDelegate (HTP)"]
+
+
+@pytest.mark.parametrize(("accelerator", "name"), [("gpu", one) for one in GPU] + [("npu", one) for one in NPU])
+def test_delegates_are_known_by_the_names_of_their_makers(accelerator: Any, name: str) -> None:
+    whole = log(replaced(name))
+    assert read(whole, accelerator=accelerator).note == ""
+    for other in {"cpu", "gpu", "npu"} - {accelerator}:
+        with pytest.raises(ModelError, match=f"nothing shows that the {other} took it: the log names"):
+            read(whole, accelerator=other)
+    with pytest.raises(ModelError, match="takes only 240 of its 246 nodes"):
+        read(log(replaced(name, 240)), accelerator=accelerator)
+    with pytest.raises(ModelError, match="takes only 0 of its 246 nodes"):
+        read(log(replaced(name, 0)), accelerator=accelerator)
+
+
+@pytest.mark.parametrize(
+    ("lines", "accelerator", "says"),
+    [
+        ([replaced("LITERT_CL", 240), replaced("TfLiteXNNPackDelegate", 6, 7)], "gpu", "LITERT_CL takes only 240"),
+        ([replaced("LITERT_CL", 240), replaced("TfLiteXNNPackDelegate", 6, 7)], "cpu", "Delegate takes only 6 of"),
+        ([replaced("LITERT_GL", 0), replaced("LITERT_CL")], "gpu", ""),
+        ([replaced("LITERT_CL"), replaced("TfLiteXNNPackDelegate", 0, 1)], "gpu", ""),
+        ([replaced("LITERT_CL"), replaced("LITERT_CL", 3, 9)], "gpu", "LITERT_CL takes only 3 of its 9"),  # subgraphs
+        ([replaced("DispatchDelegate", 200), replaced("LITERT_CL", 46, 47)], "npu", "takes only 200"),
+        ([replaced("TfLiteXNNPackDelegate")], "gpu", "the log names TfLiteXNNPackDelegate"),
+        ([replaced("SomeDelegate")], "npu", "the log names SomeDelegate"),
+        ([replaced("SomeDelegate")], "cpu", ""),
+        ([], "gpu", "it logs no delegate"),
+        (
+            ["Replacing 246 out of", "246 node(s) with delegate", "(LITERT_CL) node,", "yielding 1 partitions"],
+            "gpu",
+            "",
+        ),
+        (["Replacing 24 out of", "246 node(s)", "with delegate (LITERT_CL)"], "gpu", "takes only 24 of its 246"),
+        (["Replacing 61 node(s) with delegate (TfLiteGpuDelegateV2) node, yielding 1 partitions."], "gpu", ""),
+        (
+            ["Replacing 61 node(s) with delegate (TfLiteGpuDelegateV2) node, yielding 3 partitions."],
+            "gpu",
+            "only a part",
+        ),
+        (["Explicitly applied GPU delegate, and the model graph will be completely executed by the d"], "gpu", ""),
+        (["Explicitly applied GPU delegate, and the model graph will be partially executed by the d"], "gpu", "a part"),
+        (["Explicitly applied NNAPI delegate, and the model graph will be completely executed by the"], "gpu", "NNAPI"),
+    ],
+)
+def test_what_a_log_shows_of_delegates(lines: list[str], accelerator: Any, says: str) -> None:
+    if not says:
+        assert read(log(*lines), accelerator=accelerator).runs == 50
+        return
+    with pytest.raises(ModelError, match=says) as caught:
+        read(log(*lines), accelerator=accelerator)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cpu_build_that_logs_no_delegate_is_noted() -> None:
+    assert "cannot be seen" in read(log()).note
+    assert read(TFLITE).note == read(LITERT).note == ""
+
+
 @pytest.mark.parametrize(
     ("flavour", "accelerator", "flags"),
     [
