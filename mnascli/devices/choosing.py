@@ -11,8 +11,9 @@ work, throttling and a neighbour on the same machine make a run slower. Why a gr
 it runs a third faster than it does for long, and one such session must not become the result.
 
 A `shared` machine is never quiet: other work interrupts single runs, and a neighbour on the same physical core slows
-all of them down by a third and more, for milliseconds or hours. There a session's time is its 5th percentile, what its
-runs take uninterrupted, brought to the reference's normal time: what a neighbour takes, it takes from both. That holds
+all of them down by a third and more, for milliseconds or hours. There the fastest tenth of a session's runs counts,
+those that nothing interrupted. Its median, which is the 5th percentile of all runs, is the session's time, brought to
+the reference's normal time: what a neighbour takes, it takes from both. That holds
 only where the neighbour was there for both, so a session counts only if the two references beside it agree within
 `max_difference`. The fastest sessions are there those whose reference was wrong, so the result is the middle group of
 `keep` sessions, which has to agree as well. benchmarks/test_retest.py shows what that is worth.
@@ -23,8 +24,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnascli.devices.device import Conditions, Session
+from mnascli.devices.device import Conditions, Session, percentile
 from mnascli.devices.discipline import Cooling, Discipline
+
+FASTEST = 0.1  # share of the runs of a session that counts on a shared machine
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,21 @@ class Timed:
 
 
 def time_ms(session: Session, discipline: Discipline) -> float:
-    """What a session says that its model takes."""
-    return session.p5_ms if discipline.shared else session.median_ms
+    """What a session says that its model takes: the median of the runs that count."""
+    return session.p5_ms if _only_fastest_count(session, discipline) else session.median_ms
+
+
+def interval_ms(session: Session, discipline: Discipline) -> tuple[float, float]:
+    """The 5th and 95th percentile of the runs that `time_ms` is the median of."""
+    if not _only_fastest_count(session, discipline):
+        return session.p5_ms, session.p95_ms
+    low, high = (percentile(session.samples_ms, FASTEST * percent) for percent in (5, 95))
+    return low, high
+
+
+def _only_fastest_count(session: Session, discipline: Discipline) -> bool:
+    """Of a device that gives no single runs all have to count, also on a shared machine."""
+    return discipline.shared and bool(session.samples_ms)
 
 
 def scale(timed: Timed, discipline: Discipline, normal_ms: float | None) -> float:

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from mnascli.devices.choosing import Timed, choose, drift, scale, time_ms, too_warm
+from mnascli.devices.choosing import Timed, choose, drift, interval_ms, scale, time_ms, too_warm
 from mnascli.devices.device import Device, DeviceError, ModelError, Session, Setup, read_model
 from mnascli.devices.discipline import Discipline
 
@@ -29,10 +29,11 @@ from mnascli.devices.discipline import Discipline
 class Latency:
     """What one model takes on one device: medians over the kept sessions of their median, p5 and p95.
 
-    On a shared machine (see `choosing`) these are at its normal speed, and `median_ms` is what runs take uninterrupted.
-    `runs` counts the runs in the kept sessions. `sessions` are those kept, `set_aside` the others, both in the order
-    they ran. `reference_ms` is the reference's normal time in this batch, None without one, and `reference_drift` the
-    worst drift beside a kept session (fraction). `problem` says why the verdict is 'unstable', else it is empty.
+    On a shared machine (see `choosing`) they are those of the fastest tenth of the runs, which nothing interrupted, at
+    the machine's normal speed. `runs` counts all runs in the kept sessions. `sessions` are those kept, `set_aside` the
+    others, both in the order they ran. `reference_ms` is the reference's normal time in this batch, None without one,
+    and `reference_drift` the worst drift beside a kept session (fraction). `problem` says why the verdict is
+    'unstable', else it is empty.
     """
 
     model_sha256: str
@@ -236,8 +237,8 @@ class _Batch:
             fingerprint=self.device.fingerprint,
             setup=self.device.setup,
             median_ms=median(lambda session: time_ms(session, self.discipline)),
-            p5_ms=median(lambda session: session.p5_ms),
-            p95_ms=median(lambda session: session.p95_ms),
+            p5_ms=median(lambda session: interval_ms(session, self.discipline)[0]),
+            p95_ms=median(lambda session: interval_ms(session, self.discipline)[1]),
             runs=sum(session.runs for session in sessions),
             verdict="unstable" if problem else "stable",
             problem=problem,

@@ -14,6 +14,7 @@ from typing import Any
 from mnascli.report.content import Content
 from mnascli.runs import Trial
 from mnascli.runs.views import MEAN_OVER
+from mnascli.runs.views import drift as drift_of
 
 # Okabe and Ito's colours: told apart also by those who do not see all of them, and each trace has a symbol of its own.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8A8F98"
@@ -124,14 +125,14 @@ def distributions(content: Content) -> Figure | None:
 
 
 def drift(content: Content) -> Figure | None:
-    """The reference model's time beside each trial, over the fastest it was on that device."""
+    """See `runs.drift`, of each trial."""
     data = []
     for device in content.devices:
         known = [one for one in content.measurements if one.device == device and one.reference_ms]
         if known:
             fastest = min(one.reference_ms or math.inf for one in known)
             numbers = [one.trial for one in known]
-            percent = [100 * ((one.reference_ms or fastest) / fastest - 1) for one in known]
+            percent = [100 * (drift_of(one.reference_ms, fastest) or 0.0) for one in known]
             data.append(
                 {"name": device, "mode": "lines+markers", "x": numbers, "y": [round(one, 2) for one in percent]}
                 | {"line": {"color": _colour(content, device), "width": 1}, "marker": {"size": 4}}

@@ -36,8 +36,9 @@ class Point(NamedTuple):
 class DeviceView:
     """What the log tells of a device, or of a pool of like ones, beside `RunState.devices`.
 
-    `notice` is the last event about it of a kind that is not known (a newer mnas wrote it), None once a measurement
-    came in after it.
+    `reference_ms` is the reference model's normal time in the last measurement, `fastest_reference_ms` its fastest in
+    any. `notice` is the last event about it of a kind that is not known (a newer mnas wrote it), None once a
+    measurement came in after it.
     """
 
     name: str
@@ -46,7 +47,14 @@ class DeviceView:
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     last_trial: int | None = None
     last_time: float | None = None
+    reference_ms: float | None = None
+    fastest_reference_ms: float | None = None
     notice: Event | None = None
+
+    @property
+    def drift(self) -> float | None:
+        """See `drift`, of the last measurement."""
+        return drift(self.reference_ms, self.fastest_reference_ms)
 
 
 @dataclass(frozen=True)
@@ -187,6 +195,9 @@ class Overview:
         view.unstable += event["verdict"] != "stable"
         view.latencies_ms.append(event["latency_ms"])
         view.last_trial, view.last_time, view.notice = event["trial"], event["time"], None
+        view.reference_ms = event.get("reference_ms")  # older logs have none
+        known = [ms for ms in (view.reference_ms, view.fastest_reference_ms) if ms]
+        view.fastest_reference_ms = min(known, default=None)
 
     def _done(self, trial: Trial) -> None:
         self.done += 1
@@ -248,6 +259,14 @@ def overview(events: Iterable[Event]) -> Overview:
     for event in events:
         view.apply(event)
     return view
+
+
+def drift(reference_ms: float | None, fastest_ms: float | None) -> float | None:
+    """How much slower the reference model was beside a measurement than at its fastest on the device, a fraction.
+
+    What a neighbour on a shared machine takes from single sessions is none: it is taken from the reference as well.
+    """
+    return reference_ms / fastest_ms - 1 if reference_ms and fastest_ms else None
 
 
 def add_to_front(front: list[Point], point: Point) -> bool:

@@ -61,7 +61,7 @@ def describe(view: DeviceView, source: RunSource, latency: device_files.Latency 
         goal = f" (target {words.milliseconds(target)})" if target else ""
         lines.append(f"{last}{goal}  {words.sparkline(view.latencies_ms, max(5, width - len(last + goal) - 2))}")
     if latency is not None:
-        lines += measurement(latency)
+        lines += measurement(latency, view.drift)
     text = Text("\n".join(lines))
     text.highlight_regex(r"(?m)^(✗|!|unstable:).*$", "bold red")
     return text
@@ -110,14 +110,14 @@ def notice(event: Event) -> str:
     return f"{event['event'].replace('_', ' ')}: {', '.join(said)}" if said else event["event"].replace("_", " ")
 
 
-def measurement(latency: device_files.Latency) -> list[str]:
+def measurement(latency: device_files.Latency, drift: float | None) -> list[str]:
     """The last measurement's conditions and how well it went."""
     seen = list(device_files.conditions(latency))
 
     def of(name: str) -> list[float]:
         return [one[name] for one in seen if isinstance(one.get(name), int | float)]
 
-    drift, reference = latency.get("reference_drift"), latency.get("reference_ms")
+    reference = latency.get("reference_ms")
     kept, aside = len(latency.get("sessions") or ()), len(latency.get("set_aside") or ())
     lines = [
         f"temperature {device_files.span(of('temperature_c'), '°C')}   "

@@ -1,6 +1,8 @@
 """The discipline over a scripted device: what it accepts, does again, marks and discards."""
 
+import dataclasses
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_device import ScriptedDevice, write_model
 
-from mnascli.devices.device import DeviceError, DeviceLostError, ModelError, percentile
+from mnascli.devices.device import DeviceError, DeviceLostError, ModelError, Session, percentile
 from mnascli.devices.discipline import Cooling, Discipline
 from mnascli.devices.measuring import Latency, measure
 from mnascli.errors import UsageError
@@ -196,7 +198,37 @@ def test_interruptions_of_single_runs_do_not_count(models: list[Path], reference
     results = run(device, models, SHARED.model_copy(update={"max_spread": 9.0}), reference=reference)
     assert verdicts(results) == ["stable"] * 3
     assert medians(results) == [5.0, 10.0, 20.0]
-    assert results[0].p95_ms == pytest.approx(20.0)
+    assert results[0].p95_ms == pytest.approx(5.0)
+    assert results[0].sessions[0].p95_ms == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("slow", [1.0, 1.4])
+def test_the_interval_is_of_the_runs_and_the_speed_of_the_median(
+    models: list[Path], reference: Path, slow: float
+) -> None:
+    """Of a tenth of the runs that nothing interrupted, also while a neighbour makes all of them slower."""
+    device = ScriptedDevice(lambda time_s, session: slow)
+    device.pattern = [1 + n / 1000 for n in range(20)] + [2.0] * 180
+    lenient = SHARED.model_copy(update={"runs": 200, "max_spread": 9.0})
+    (result,) = run(device, models[:1], lenient, reference=reference, baseline_ms=4.0 * 1.00995)
+    numbers = (result.p5_ms, result.median_ms, result.p95_ms)
+    assert numbers == pytest.approx((5 * 1.000995, 5 * 1.00995, 5 * 1.018905), rel=1e-4)
+    for session in result.sessions:
+        fastest = sorted(session.samples_ms)[:20]
+        assert statistics.median(fastest) / slow == pytest.approx(result.median_ms, rel=1e-3)
+        assert fastest[0] / slow < result.p5_ms < result.p95_ms < fastest[-1] / slow
+
+
+def test_a_shared_phone_that_gives_a_summary_has_an_interval_too(models: list[Path], reference: Path) -> None:
+    device = ScriptedDevice()
+    whole = device.run
+
+    def summary(model: Path, **how: Any) -> Session:
+        return dataclasses.replace(whole(model, **how), samples_ms=())
+
+    device.run = summary  # type: ignore[method-assign]
+    (result,) = run(device, models[:1], SHARED, reference=reference)
+    assert (result.p5_ms, result.median_ms, result.p95_ms) == pytest.approx((4.9, 5.0, 5.15))
 
 
 def test_an_interrupted_reference_makes_no_candidate_faster(models: list[Path], reference: Path) -> None:

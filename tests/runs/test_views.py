@@ -192,3 +192,12 @@ def test_the_time_that_a_latency_model_took_is_not_an_epochs() -> None:
         ]
     )
     assert view.left_s(Plan(trials=40, long_runs=4, supernet_epochs=5)) == pytest.approx(80.0)
+
+
+def test_drift_is_of_the_reference_over_its_fastest_on_the_device() -> None:
+    view = Overview()
+    view.apply(event("asked", 0.0, step=0, searcher="s", trials=[{"trial": n, "architecture": "a"} for n in range(4)]))
+    for trial, (reference_ms, wanted) in enumerate(((2.0, 0.0), (1.6, 0.0), (1.7, 0.0625), (None, None))):
+        values = {"device": "phone", "latency_ms": 1.0, "verdict": "stable", "reference_ms": reference_ms}
+        view.apply(event("measured", 1.0, trial=trial, **values))
+        assert view.devices["phone"].drift == (None if wanted is None else pytest.approx(wanted))

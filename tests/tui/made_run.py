@@ -69,6 +69,7 @@ def trial_events(clock: Clock, n: int) -> None:
         verdict = "unstable" if n % 6 == 1 else "stable"
         serial = "machine" if device == "host" else f"S{n % 2 + 1}"
         values = {"latency_ms": ms, "p5_ms": ms * 0.9, "p95_ms": ms * 1.2, "verdict": verdict, "serial": serial}
+        values["reference_ms"] = 5.0 if n == 0 else 5.065
         clock.add("measured", trial=n, device=device, **values)
     history = [0.3 + 0.2 * abs(math.cos(n)) + 0.01 * epoch for epoch in range(5)]
     clock.add("trained", trial=n, accuracy=history[-1], history=history, seconds=9.5)
