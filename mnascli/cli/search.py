@@ -100,6 +100,7 @@ def search(
     job = _open(resume, trials, runs) if resume else _begin(template, config, flags, name, runs)
     path = job.run.path
     try:
+        _foretell(job)
         _run(job)
     except KeyboardInterrupt:
         say(f"mnas: interrupted; nothing is lost: go on with 'mnas search --resume {path}'")
@@ -133,6 +134,16 @@ def _begin(template: str | None, config: Path | None, flags: dict[str, Any], nam
     return begin(resolved, runs / (name or _default_name(template, config)))
 
 
+def _foretell(job: Job) -> None:
+    """What will happen, before it happens."""
+    from mnascli.engine.outlook import facts, lines
+
+    for what, words in lines(facts(job.config, job.dataset, job.space, job.benches)):
+        say(f"{what:<10} {words}")
+    done = sum(trial.finished for trial in job.run.state.trials.values())
+    say(f"{'run':<10} {job.run.path}{f', of whose trials {done} are finished' if done else ''}")
+
+
 def _default_name(template: str | None, config: Path | None) -> str:
     from mnascli.engine.config import DEFAULT_TEMPLATE
 
@@ -159,17 +170,21 @@ def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], a
     from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
     from mnascli.engine.estimate import estimate
+    from mnascli.engine.outlook import lines
     from mnascli.space import Space
 
     resolved = resolve(template, config, flags)
     for note in Space(resolved.space).notes:
         say(f"warning: {note}")
-    with Working("training a candidate for an epoch, and measuring it"):
+    with Working("timing a few steps of training and a measurement"):
         plan = estimate(resolved)
     if as_json:
         print_json(plan)
-    else:
-        print_table(("what", "value"), list(plan.items()))
+        return
+    for what, words in lines(plan):
+        print(f"{what:<10} {words}")
+    for warning in plan["warnings"]:
+        say(f"warning: {warning}")
 
 
 def _report(job: Job, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,17 +118,25 @@ def into_parts(source: Source, checked: dict[str, Checked]) -> dict[str, tuple[P
         labels = pictures.labels[train.numbers].tolist()
         digests = [one.tobytes() for one in train.digests]
         of_class = Counter(label for _, label in set(zip(digests, labels, strict=True)))
-        for label, name in enumerate(source.classes):
-            if of_class[label] <= len(missing):
-                raise DataError(
-                    f"{source.place}: class {name} has {of_class[label]} different images: too few to split into "
-                    f"train, {' and '.join(missing)}: add images or remove the class"
-                )
-        most = {part: number // len(source.classes) for part, number in MOST.items()}
-        sizes = {
-            label: [max(1, min(round(HELD_OUT[part] * count), most[part])) for part in missing]
-            for label, count in of_class.items()
-        }
+        sizes = held_out(source, of_class, missing)
         for part, chosen in zip([*missing, "train"], divide(digests, labels, sizes), strict=True):
             parts[part] = (pictures, train[np.array(chosen, np.int64)])
     return {part: parts[part] for part in PARTS}
+
+
+def held_out(source: Source, of_class: Mapping[int, int], missing: Sequence[str]) -> dict[int, list[int]]:
+    """How many pictures of each class make up each missing part, `of_class` being how many different ones it has.
+
+    Raises DataError for a class that has too few.
+    """
+    for label, name in enumerate(source.classes):
+        if of_class.get(label, 0) <= len(missing):
+            raise DataError(
+                f"{source.place}: class {name} has {of_class.get(label, 0)} different images: too few to split into "
+                f"train, {' and '.join(missing)}: add images or remove the class"
+            )
+    most = {part: number // len(source.classes) for part, number in MOST.items()}
+    return {
+        label: [max(1, min(round(HELD_OUT[part] * count), most[part])) for part in missing]
+        for label, count in of_class.items()
+    }

@@ -51,21 +51,39 @@ def load(
 
     Raises UsageError for a spec, size or channels that cannot be, DataError for images that cannot be used.
     """
-    kind, _, place = spec.partition(":")
+    channels = channels_of(spec, size, channels)
+    files = fashion_files(spec)
+    if files is None:
+        return prepare(find(spec, report), size, channels, crop, stream, on_broken, report)
+    if spec == BUNDLED_NAME and (size, channels, crop) == (28, 1, 1.0):
+        return from_arrays(BUNDLED_NAME, fashion.CLASSES, bundled.read_bundled())
+    return _resized(spec.partition(":")[0], files, size, channels, crop, report)
+
+
+def channels_of(spec: str, size: int, channels: int | None) -> int:
+    """The channels that pictures are read with. Raises UsageError for a size or channels that cannot be."""
     if channels is None:
-        channels = 1 if kind in (BUNDLED_NAME, FULL_NAME) else 3
+        channels = 1 if spec.partition(":")[0] in (BUNDLED_NAME, FULL_NAME) else 3
     if channels not in MODES:
         raise UsageError(f"images of {channels} channels: only 1 (greyscale) and 3 (RGB) can be made")
     if size < 1:
         raise UsageError(f"images of {size} pixels: 1 or more are needed")
+    return channels
+
+
+def fashion_files(spec: str) -> list[Path] | None:
+    """The files of Fashion-MNIST that `spec` names, None where it names other data."""
+    kind, _, place = spec.partition(":")
     if spec == BUNDLED_NAME:
-        if (size, channels, crop) == (28, 1, 1.0):
-            return from_arrays(BUNDLED_NAME, fashion.CLASSES, bundled.read_bundled())
-        return _resized(BUNDLED_NAME, [bundled.BUNDLED], size, channels, crop, report)
+        return [bundled.BUNDLED]
     if spec == FULL_NAME or (kind == FULL_NAME and place):
-        four = Path(place) if place else fashion.DEBIAN_FOLDER
-        return _resized(FULL_NAME, [four / file for file in fashion.FILES], size, channels, crop, report)
-    return prepare(find(spec, report), size, channels, crop, stream, on_broken, report)
+        return [(Path(place) if place else fashion.DEBIAN_FOLDER) / file for file in fashion.FILES]
+    return None
+
+
+def read_files(files: Sequence[Path]) -> list[Split]:
+    """The `PARTS` of Fashion-MNIST in its own size and grey. Raises UsageError and DataError naming a file."""
+    return list(bundled.read_bundled() if files[0] == bundled.BUNDLED else fashion.read_fashion(files[0].parent))
 
 
 def find(spec: str, report: Report = to_stderr) -> Source:
@@ -97,14 +115,15 @@ def _resized(name: str, files: Sequence[Path], size: int, channels: int, crop: f
     entry = cache.entry([name, str(place.resolve()), stats, size, channels, crop])
     dataset = cache.read(entry)
     if dataset is None:
-        parts = bundled.read_bundled() if name == BUNDLED_NAME else fashion.read_fashion(place)
+        parts = read_files(files)
         report(f"{name}: preparing {sum(len(part.labels) for part in parts)} images; this is done once")
-        resized = [_resize(part, size, channels, crop) for part in parts]
+        resized = [resize(part, size, channels, crop) for part in parts]
         dataset = cache.write(entry, name, fashion.CLASSES, size, channels, [], resized)
     return dataset
 
 
-def _resize(part: Split, size: int, channels: int, crop: float) -> Iterator[tuple[Images, Labels]]:
+def resize(part: Split, size: int, channels: int, crop: float) -> Iterator[tuple[Images, Labels]]:
+    """Grey pictures at another size, in chunks."""
     for images, labels in zip(chunks(part.images), chunks(part.labels), strict=True):
         if images.shape[1:] != (size, size, channels) or crop < 1:
             pictures = (Image.fromarray(image[..., 0]) for image in images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,11 +25,10 @@ def prepare(
     source: Source, size: int, channels: int, crop: float, stream: bool | None, on_broken: OnBroken, report: Report
 ) -> Dataset:
     """The data set of a source; see `mnascli.data.load` for what the arguments mean."""
-    count = sum(len(pictures.labels) for pictures in source.parts.values())
+    count = count_of(source)
     if stream is None:
-        stream = count * size * size * channels > CACHED_BYTES
-    looked_at = cache.entry(["looked at", source.identity, channels])
-    decoded = cache.entry(["decoded", source.identity, size, channels, crop])
+        stream = is_large(count, size, channels)
+    looked_at, decoded = entries(source, size, channels, crop)
     known = checking.read(looked_at)
     dataset = None if stream or known is None else cache.read(decoded)
     if known is None or (dataset is None and not stream):
@@ -46,7 +46,9 @@ def prepare(
     parts = into_parts(source, checked)
     if not stream:
         chunks = [_chunks(_images(*part, size, channels, crop)) for part in parts.values()]
-        return cache.write(decoded, source.name, source.classes, size, channels, skipped, chunks, _hash(source, parts))
+        return cache.write(
+            decoded, source.name, source.classes, size, channels, skipped, chunks, hash_of(source, parts)
+        )
     splits = {
         name: Split(images := _images(*part, size, channels, crop), images.pictures.labels)
         for name, part in parts.items()
@@ -59,9 +61,25 @@ def prepare(
         **splits,
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
-        hash=_hash(source, parts),
+        hash=hash_of(source, parts),
         skipped=tuple(skipped),
     )
+
+
+def count_of(source: Source) -> int:
+    """Pictures of all parts."""
+    return sum(len(pictures.labels) for pictures in source.parts.values())
+
+
+def is_large(count: int, size: int, channels: int) -> bool:
+    """Whether so many pictures are decoded whenever they are needed, for they would fill the cache."""
+    return count * size * size * channels > CACHED_BYTES
+
+
+def entries(source: Source, size: int, channels: int, crop: float) -> tuple[Path, Path]:
+    """Where the cache keeps what is known of the pictures, and the decoded pictures."""
+    looked_at = cache.entry(["looked at", source.identity, channels])
+    return looked_at, cache.entry(["decoded", source.identity, size, channels, crop])
 
 
 def _images(pictures: Pictures, checked: Checked, size: int, channels: int, crop: float) -> StreamedImages:
@@ -73,7 +91,7 @@ def _chunks(images: StreamedImages) -> Iterator[tuple[Images, Labels]]:
     return ((images[at : at + CHUNK], labels[at : at + CHUNK]) for at in range(0, len(images), CHUNK))
 
 
-def _hash(source: Source, parts: dict[str, tuple[Pictures, Checked]]) -> str:
+def hash_of(source: Source, parts: dict[str, tuple[Pictures, Checked]]) -> str:
     """Hexadecimal, of class names and the files and labels of each part: the same at every size, streamed or not."""
     state = blake2b(repr(source.classes).encode(), digest_size=16)
     for pictures, checked in parts.values():

@@ -12,6 +12,7 @@ import numpy as np
 
 from mnascli import nets
 from mnascli.data import Dataset, load
+from mnascli.data.preview import Preview, preview
 from mnascli.runs import write_atomically
 from mnascli.space import Architecture, Space
 from mnascli.training.checkpoint import save_checkpoint
@@ -39,6 +40,17 @@ class DataRequest:
             channels=self.channels,
             crop=recipe.evaluation_crop,
             stream=(to_train and recipe.needs_pictures) or None,
+            on_broken=self.on_broken,
+        )
+
+    def preview(self, recipe: Recipe) -> Preview:
+        """What `load` would give, without looking at all pictures."""
+        return preview(
+            self.source,
+            size=self.size,
+            channels=self.channels,
+            crop=recipe.evaluation_crop,
+            stream=recipe.needs_pictures or None,
             on_broken=self.on_broken,
         )
 

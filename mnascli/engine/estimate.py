@@ -1,4 +1,4 @@
-"""What a search would do and how long it would take, from one short training and one measurement."""
+"""How long a search would take, from a few steps of training and one measurement."""
 
 from __future__ import annotations
 
@@ -8,71 +8,75 @@ from typing import Any
 
 from mnascli import nets
 from mnascli.data import Dataset
+from mnascli.engine import checks
 from mnascli.engine.bench import open_benches
 from mnascli.engine.config import Config
-from mnascli.engine.executors import LocalProcesses
-from mnascli.engine.job import load_data, space_of
+from mnascli.engine.job import check_names, data_request, space_of
 from mnascli.engine.one_shot import new_supernet
-from mnascli.engine.targets import targets_by_device
+from mnascli.engine.outlook import facts, too_long
 from mnascli.space import Architecture, Space, count
-from mnascli.training.loop import seconds_per_epoch
 from mnascli.training.one_shot import calibrated, load_supernet, supernet_seconds_per_epoch
 from mnascli.training.scoring import evaluate
+from mnascli.training.timing import seconds_per_epoch, shortened, timed
 
 SAMPLE = 15  # architectures, of which the one in the middle is timed
+CALIBRATED = 2000  # images, for a child of a supernet
 
 
 def estimate(config: Config) -> dict[str, Any]:
-    """Trials, data, devices, and minutes. Trains nothing to an end and writes nothing.
+    """The facts of a search with its minutes and warnings, from a few pictures, steps and one measurement.
 
-    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to
-    larger or smaller networks takes longer or less.
+    Trains nothing to an end, writes nothing, and takes seconds, whatever the size of pictures, networks and data.
+    The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to larger or
+    smaller networks takes longer or less.
     """
-    dataset = load_data(config)
+    request = data_request(config)
+    shown = request.preview(config.proxy)
+    dataset = shown.dataset
     space = space_of(config, dataset, "config")
+    check_names(config, space)
     rng = random.Random(config.seed)
     sampled = sorted((space.sample(rng) for _ in range(SAMPLE)), key=lambda one: count(one).multiply_adds)
     typical = sampled[SAMPLE // 2]
-    epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
     # Different kinds of devices measure at the same time, and those of a kind share the work.
-    seconds: dict[str, float] = {}
+    seconds: list[float] = []
     benches = open_benches(config.devices)
     try:
-        if config.target_ms is not None:
-            targets_by_device(config.target_ms, benches)
+        known = facts(config, dataset, space, benches, exact=shown.exact)
         for bench in benches:
             began = time.monotonic()
             bench.measure([typical])
-            seconds[bench.name] = (time.monotonic() - began) / len(bench.pool.members)
+            seconds.append((time.monotonic() - began) / len(bench.pool.members))
     finally:
         for bench in benches:
             bench.close()
-    measuring_s = max(seconds.values())
-    places = LocalProcesses(config.workers, config.threads).places
-    if config.evaluator == "supernet":
+    measuring_s, places = max(seconds), known["trainings at once"]
+    shared = config.evaluator == "supernet"
+    if shared:
         supernet_s, candidate_s = _shared_seconds(config, space, dataset, typical)
     else:
+        epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
         supernet_s, candidate_s = 0.0, config.proxy.epochs * epoch_s
-    final = config.final
-    parts = (dataset.train, dataset.validation, dataset.test)
-    long_runs = final.finalists + final.seeds * (1 + len(final.compare)) - 1
-    search_s = supernet_s + config.trials * candidate_s / places + _measurings(config) * measuring_s
-    after_s = long_runs * final.recipe.epochs * epoch_s / places
+    final, whole = config.final, request.preview(config.final.recipe).dataset
+    final_s = seconds_per_epoch(nets.build(typical, config.seed), whole, final.recipe, threads=config.threads)
+    trials_s = config.trials * candidate_s / places + _measurings(config) * measuring_s
+    search_s = shown.prepare_s + supernet_s + trials_s
+    rounds = max(known["long trainings after it"] / places, 1.0)
+    total_s = search_s + rounds * final.recipe.epochs * final_s
+    warnings = [
+        checks.validation_size(dataset),
+        checks.final_steps(dataset, final.recipe),
+        too_long(total_s),
+    ]
     return {
-        "data": dataset.name,
-        "training, validation, test images": " / ".join(f"{len(part.labels):,}" for part in parts),
-        "classes": len(dataset.classes),
-        "devices": ", ".join(seconds),
-        "networks in the space": f"{space.size:.3g}",
-        "searcher": config.searcher.name,
-        "trials": config.trials,
-        "trainings at once": places,
-        **({"seconds to train the supernet": round(supernet_s)} if config.evaluator == "supernet" else {}),
-        f"seconds to {'judge' if config.evaluator == 'supernet' else 'train'} a candidate": round(candidate_s, 1),
+        **known,
+        "seconds to prepare the pictures": round(shown.prepare_s, 1),
+        **({"seconds to train the supernet": round(supernet_s)} if shared else {}),
+        f"seconds to {'judge' if shared else 'train'} a candidate": round(candidate_s, 1),
         "seconds to measure a candidate": round(measuring_s, 1),
-        "long trainings after it": long_runs,
         "search_minutes": round(search_s / 60, 1),
-        "total_minutes": round((search_s + after_s) / 60, 1),
+        "total_minutes": round(total_s / 60, 1),
+        "warnings": [one for one in warnings if one is not None],
     }
 
 
@@ -93,6 +97,12 @@ def _shared_seconds(config: Config, space: Space, dataset: Dataset, typical: Arc
         supernet = new_supernet(space, config.seed)
         epoch_s = supernet_seconds_per_epoch(supernet, dataset, settings.recipe, config.seed, settings.threads)
         training_s = settings.recipe.epochs * epoch_s
-    began = time.monotonic()
-    evaluate(calibrated(supernet, typical, dataset), dataset.validation, dataset)
-    return training_s, time.monotonic() - began
+    train, validation = len(dataset.train.labels), len(dataset.validation.labels)
+
+    def judge(images: int) -> None:
+        short = shortened(dataset, images / train)
+        evaluate(calibrated(supernet, typical, short, images), short.validation, short)
+
+    # Calibrated on some of the training images, evaluated on all of validation: counted as if both took alike.
+    each_s = timed(judge, train) / (1 + validation / train)
+    return training_s, each_s * (min(CALIBRATED, train) + validation)

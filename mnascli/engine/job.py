@@ -40,7 +40,7 @@ class Job:
 
     @property
     def data(self) -> DataRequest:
-        return data_request(self.config, self.space)
+        return data_request(self.config)
 
     def warn(self, message: str | None) -> None:
         """Log a warning that the log does not have yet."""
@@ -52,9 +52,10 @@ class Job:
         self.run.close()
 
 
-def data_request(config: Config, space: Space) -> DataRequest:
-    size = space.config.input
-    return DataRequest(configuration.data_of(config), size.size, size.channels, config.on_broken_image)
+def data_request(config: Config) -> DataRequest:
+    """The configured data at the space's input size. Raises UsageError where none are."""
+    source = configuration.data_of(config)
+    return DataRequest(source, config.space.input.size, config.channels, config.on_broken_image)
 
 
 def space_of(config: Config, dataset: Dataset, source: str) -> Space:
@@ -64,22 +65,21 @@ def space_of(config: Config, dataset: Dataset, source: str) -> Space:
 
 
 def load_data(config: Config) -> Dataset:
-    """The configured data at the space's input size. Raises MnasError or UsageError naming the folder or file."""
-    source = configuration.data_of(config)
-    request = DataRequest(source, config.space.input.size, config.channels, config.on_broken_image)
-    return request.load(config.final.recipe)
+    """The configured data, opened. Raises MnasError or UsageError naming the folder or file."""
+    return data_request(config).load(config.final.recipe)
 
 
 def begin(config: Config, path: Path) -> Job:
     """Start a run at `path`. Nothing is written before data, space and devices were found to be there."""
     dataset = load_data(config)
     space = space_of(config, dataset, "config")
+    # What is written into the run is what was done: the pictures' own channels and classes.
+    config = config.model_copy(update={"channels": dataset.channels, "space": space.config})
     benches = open_benches(config.devices, LatencyStore())
     try:
         if config.target_ms is not None:
             targets_by_device(config.target_ms, benches)
-        create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
-        _check_references(config, space)
+        check_names(config, space)
         one_shot.check(config, space, dataset, benches)
         run = create_run(path, configuration.dump(config), _meta(config, space, dataset))
     except BaseException:
@@ -157,8 +157,9 @@ def _teller(run: Run, device: str) -> Callable[[News], None]:
     return lambda news: run.append(news.kind, **news.values(device))
 
 
-def _check_references(config: Config, space: Space) -> None:
-    """Find out now, and not after hours, that a model is unknown or does not fit the space's skeleton."""
+def check_names(config: Config, space: Space) -> None:
+    """Find out now, and not after hours, that a searcher or a model is unknown or does not fit the space."""
+    create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
     names = list(config.final.compare)
     if config.target_ms is None:
         names.append(config.target_from.model)

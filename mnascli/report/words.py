@@ -6,6 +6,8 @@ import math
 import time
 from statistics import NormalDist
 
+from mnascli.words import duration as duration
+
 
 def share(value: float | None) -> str:
     """A fraction as a percentage."""
@@ -30,14 +32,6 @@ def points(value: float | None) -> str:
 def ms(value: float | None) -> str:
     """Milliseconds to three digits, which is more than a measurement holds."""
     return "-" if value is None else f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them."""
-    if seconds is None:
-        return "-"
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
 
 
 def clock(seconds: float | None) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnascli.training.checkpoint import About, load_checkpoint, load_weights, read_architecture, save_checkpoint
-    from mnascli.training.loop import Trained, TrainingError, seconds_per_epoch, train
+    from mnascli.training.loop import Trained, TrainingError, train
     from mnascli.training.recipe import Recipe
     from mnascli.training.scoring import Scores, evaluate, predict_logits, scores
+    from mnascli.training.timing import seconds_per_epoch
 
 __all__ = [
     "About",
@@ -30,9 +31,10 @@ __all__ = [
 
 _MODULES = {
     "checkpoint": ("About", "load_checkpoint", "load_weights", "read_architecture", "save_checkpoint"),
-    "loop": ("Trained", "TrainingError", "seconds_per_epoch", "train"),
+    "loop": ("Trained", "TrainingError", "train"),
     "recipe": ("Recipe",),
     "scoring": ("Scores", "evaluate", "predict_logits", "scores"),
+    "timing": ("seconds_per_epoch",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mnascli.data.dataset import Dataset, Split
-from mnascli.data.streamed import StreamedImages
+from mnascli.data.dataset import Dataset
 from mnascli.errors import MnasError, UsageError
 from mnascli.nets.network import Network
 from mnascli.training.average import Average
@@ -29,7 +28,6 @@ from mnascli.training.recipe import Recipe
 from mnascli.training.resume import Progress, Resumable, training_id
 from mnascli.training.scoring import evaluate
 
-TIMED_BATCHES = 10
 CHECK_STEPS = 20  # steps between two looks at the loss, each of which makes an accelerator wait
 # An epoch's loss at which a training may be lost, in multiples of that of a guess and of the lowest so far: one that
 # begins far above a guess may still come down. It is lost where the loss grows on, or stays, in shares of the epoch
@@ -198,29 +196,6 @@ def _is_time(due: float, index: int, group: Group) -> bool:
     if group.size == 1:
         return time.monotonic() >= due
     return index % CHECK_STEPS == 0 and bool(group.share_object(time.monotonic() >= due))
-
-
-def seconds_per_epoch(network: Network, dataset: Dataset, recipe: Recipe, *, threads: int | None = None) -> float:
-    """How long an epoch with its evaluation takes here, from a few steps of training (which change `network`)."""
-    seconds = share = 0.0
-    for batches in (2, TIMED_BATCHES):  # torch's first steps are slow
-        share = min(1.0, batches * recipe.batch_size / len(dataset.train.labels))
-        short = shortened(dataset, share)
-        began = time.perf_counter()
-        train(network, short, recipe.model_copy(update={"epochs": 1, "warmup_epochs": 0.0}), threads=threads)
-        seconds = time.perf_counter() - began
-    return seconds / share
-
-
-def shortened(dataset: Dataset, share: float) -> Dataset:
-    """The data set with the first `share` of its training and validation parts."""
-    return replace(dataset, train=_share(dataset.train, share), validation=_share(dataset.validation, share))
-
-
-def _share(split: Split, share: float) -> Split:
-    count = max(2, round(share * len(split.labels)))
-    images = split.images
-    return Split(images.first(count) if isinstance(images, StreamedImages) else images[:count], split.labels[:count])
 
 
 def _check_fit(network: Network, dataset: Dataset) -> None:

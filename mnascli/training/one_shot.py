@@ -32,15 +32,15 @@ from mnascli.nets.supernet import Supernet
 from mnascli.space import Architecture, Space
 from mnascli.training.average import Average
 from mnascli.training.batches import Batches, ToInput
-from mnascli.training.loop import ADVICE, PRECISIONS, TrainingError, shortened
+from mnascli.training.loop import ADVICE, PRECISIONS, TrainingError
 from mnascli.training.machine import DeviceChoice, choose_device, set_up_process
 from mnascli.training.optimizers import make_optimizer
 from mnascli.training.recipe import Recipe
 from mnascli.training.resume import FILE, changing, check_same, put_back
 from mnascli.training.tensors import read_about, read_tensors, write_tensors
+from mnascli.training.timing import one_epoch, shortened, timed
 
 CALIBRATION_BATCH = 250
-TIMED_STEPS = 15  # children differ: the mean over some
 CHECK_STEPS = 20  # steps between two looks at the loss
 
 
@@ -192,12 +192,13 @@ def supernet_seconds_per_epoch(
     supernet: Supernet, dataset: Dataset, recipe: Recipe, seed: int, threads: int | None
 ) -> float:
     """How long an epoch of single paths takes here, from a few steps of training (which change `supernet`)."""
-    share = min(1.0, TIMED_STEPS * recipe.batch_size / len(dataset.train.labels))
-    short, guide = shortened(dataset, share), Uniform(supernet.space, seed)
-    once = recipe.model_copy(update={"epochs": 1, "warmup_epochs": 0.0})
-    began = time.perf_counter()
-    train_supernet(supernet, short, once, guide, warmup=0.0, seed=seed, threads=threads)
-    return (time.perf_counter() - began) / share
+    images, once, guide = len(dataset.train.labels), one_epoch(recipe), Uniform(supernet.space, seed)
+
+    def work(count: int) -> None:
+        short = shortened(dataset, count / images)
+        train_supernet(supernet, short, once, guide, warmup=0.0, seed=seed, threads=threads)
+
+    return timed(work, images) * images
 
 
 def save_supernet(path: Path, supernet: Supernet, dataset: Dataset, recipe: Recipe) -> None:
@@ -207,13 +208,15 @@ def save_supernet(path: Path, supernet: Supernet, dataset: Dataset, recipe: Reci
 
 
 def load_supernet(path: Path, space: Space, data_hash: str) -> Supernet:
-    """The supernet of a file. Raises UsageError for one of another space or other data, or a file that is none."""
+    """The supernet of a file; `data_hash` is '' where it is not known.
+
+    Raises UsageError for one of another space or other data, or a file that is none."""
     about = read_about(path)
     if "supernet" not in about:
         raise UsageError(f"{path}: not a supernet (a search with `evaluator: supernet` makes one)")
     if about["supernet"] != space.hash:
         raise UsageError(f"{path}: a supernet of another space: it cannot be used again here; train one for this space")
-    if about["data_hash"] != data_hash:
+    if data_hash and about["data_hash"] != data_hash:
         raise UsageError(f"{path}: a supernet that was trained on other data ({about['data']}): train one on this data")
     supernet = Supernet(space)
     supernet.load_state_dict(read_tensors(path)[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from mnascli.words import duration as duration
+
 SIGNS = {"asked": "·", "running": "▶", "done": "✓", "hopeless": "∅", "failed": "✗"}
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -12,20 +14,6 @@ SPARKS = "▁▂▃▄▅▆▇█"
 def state(name: str) -> str:
     """A trial's state, with its sign."""
     return f"{SIGNS.get(name, '?')} {name}"
-
-
-def duration(seconds: float | None) -> str:
-    """'45 s', '12 min', '3 h 05 min', '2 d 4 h'; a dash for None."""
-    if seconds is None:
-        return "-"
-    seconds = max(0.0, seconds)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def number(value: float | None, digits: int = 3) -> str:
