@@ -21,6 +21,7 @@ from textual_plot.plot_widget import ScatterPlot, VLinePlot
 Array = NDArray[np.float64]
 DOTS = (2, 4)  # dots of a cell in braille: across, down
 FEW = 64  # points: so many are drawn as large dots, and none is left out
+LEAST = 0.02  # of the largest value, that a plot spans: what hardly differs fills a part of it
 MARGIN = 0.06  # of what the points span, left free on every side
 ROOM = " "  # marks what is left free
 
@@ -42,12 +43,15 @@ class Plot(PlotWidget):
     Plot > .plot--tick { color: $foreground; text-style: none; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, whole: bool = False, id: str | None = None) -> None:
+        """`whole`: x counts something, so that its axis has whole numbers alone."""
         super().__init__(id=id)
+        self._whole = whole
         self.set_reactive(Plot.margin_top, 0)
         self.set_reactive(Plot.margin_bottom, 1)
         self.set_reactive(Plot.margin_left, 7)
-        self.set_x_formatter(SparseLabels(lambda: self.size.width - self.margin_left))
+        self.set_x_formatter(SparseLabels(lambda: self.size.width - self.margin_left, whole))
+        self.set_y_formatter(ShortLabels(lambda: self.size.height - self.margin_bottom, self.margin_left - 1))
         self.render_s = 0.0  # of processor time, by the last render that drew anew
 
     def render(self) -> RenderResult:
@@ -59,7 +63,7 @@ class Plot(PlotWidget):
 
     def room(self, x: Sequence[float] | Array, y: Sequence[float] | Array) -> None:
         """Leave some room around these points, so that none of them falls onto the frame."""
-        (left, right), (low, high) = _widened(np.asarray(x)), _widened(np.asarray(y))
+        (left, right), (low, high) = _widened(np.asarray(x), self._whole), _widened(np.asarray(y))
         self.marks([left, right], [low, high], ROOM, "")
 
     def cloud(self, x: Array, y: Array, style: str) -> None:
@@ -101,17 +105,45 @@ class Plot(PlotWidget):
 class SparseLabels(NumericAxisFormatter):
     """Numbers below an axis of which so many are left out that the others stay apart."""
 
-    def __init__(self, cells: Callable[[], int]) -> None:
+    def __init__(self, cells: Callable[[], int], whole: bool = False) -> None:
         self._cells = cells  # of the axis, now
+        self._whole = whole
+
+    def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
+        ticks = super().get_ticks(min_, max_, max_ticks)
+        if self._whole and len(ticks) > 1 and ticks[1] - ticks[0] < 1:
+            return [float(tick) for tick in range(math.ceil(min_), math.floor(max_) + 1)]
+        return ticks
 
     def get_ticks_and_labels(self, min_: float, max_: float, max_ticks: int = 8) -> tuple[list[float], list[str]]:
         ticks, labels = super().get_ticks_and_labels(min_, max_, max_ticks)
         cells = self._cells()
         if len(ticks) > 1 and cells > 0:
-            apart = (ticks[1] - ticks[0]) / (max_ - min_) * cells
-            each = math.ceil((max(map(len, labels)) + 1) / apart)
+            apart, longest = (ticks[1] - ticks[0]) / (max_ - min_) * cells, max(map(len, labels))
+            each = math.ceil((longest + 1) / apart)
             labels = [label if index % each == 0 else "" for index, label in enumerate(labels)]
+            if ticks[-1] == max_ and each * apart < 1.5 * longest + 1:  # it ends at its tick, and is not centred there
+                labels[-1] = ""
         return ticks, labels
+
+
+class ShortLabels(NumericAxisFormatter):
+    """Numbers beside an axis, no longer than there is room, no two in a line and no two alike."""
+
+    def __init__(self, lines: Callable[[], int], width: int) -> None:
+        self._lines, self._width = lines, width
+
+    def get_ticks_and_labels(self, min_: float, max_: float, max_ticks: int = 8) -> tuple[list[float], list[str]]:
+        ticks, labels = super().get_ticks_and_labels(min_, max_, max_ticks)
+        lines = self._lines()
+        each = 1
+        if len(ticks) > 1 and lines > 0:
+            each = max(1, math.ceil((max_ - min_) / ((ticks[1] - ticks[0]) * lines)))
+        shown: list[str] = []
+        for index, label in enumerate(labels):
+            short = label[: self._width].removesuffix(".")
+            shown.append(short if index % each == 0 and short not in shown else "")
+        return ticks, shown
 
 
 class GrowingArray:
@@ -132,9 +164,11 @@ class GrowingArray:
         return self._array
 
 
-def _widened(values: Array) -> tuple[float, float]:
+def _widened(values: Array, whole: bool = False) -> tuple[float, float]:
+    """Both ends with some room; of values that hardly differ, so much that their ticks do."""
     low, high = float(values.min()), float(values.max())
-    margin = (high - low) * MARGIN or 1e-3 * abs(low) or 1e-3
+    least = 1.0 if whole else LEAST * max(abs(low), abs(high)) or LEAST
+    margin = max((high - low) * MARGIN, (least - (high - low)) / 2)
     return low - margin, high + margin
 
 

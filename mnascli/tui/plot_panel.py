@@ -17,6 +17,8 @@ from mnascli.tui.plot import Array, Plot, nearest
 class PlotPanel(Panel):
     """Plots trials: `_trials[n]` is the one at `_x[n]`, `_y[n]`. A click near a point chooses its trial."""
 
+    WHOLE = False  # whether x counts something
+
     DEFAULT_CSS = "PlotPanel { layout: vertical; } PlotPanel Static { height: auto; max-height: 3; padding: 0 1; }"
 
     def __init__(self) -> None:
@@ -26,7 +28,7 @@ class PlotPanel(Panel):
         self._y: Array = np.empty(0)
 
     def compose(self) -> ComposeResult:
-        plot = Plot()
+        plot = Plot(whole=self.WHOLE)
         plot.display = False  # until there is something in it
         yield plot
         yield Static()

@@ -12,6 +12,8 @@ from mnascli.tui.source import RunSource
 
 
 class Rewards(PlotPanel):
+    WHOLE = True
+
     def __init__(self) -> None:
         super().__init__()
         self._rewards, self._means = GrowingArray(2), GrowingArray(1)

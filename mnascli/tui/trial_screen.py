@@ -6,7 +6,7 @@ import numpy as np
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -32,7 +32,9 @@ class TrialScreen(Screen[None]):
     TrialScreen #samples, TrialScreen #curve { height: 16; }
     TrialScreen .-no-plot { height: auto !important; }
     TrialScreen .-no-plot Plot { display: none; }
-    TrialScreen.-wide.-high #parts { layout: grid; grid-size: 2; grid-rows: auto 1fr; }
+    TrialScreen .column { height: auto; }
+    TrialScreen.-wide #parts { layout: horizontal; }
+    TrialScreen.-wide .column { width: 1fr; }
     """
     BINDINGS = [
         Binding("escape,backspace", "app.pop_screen", "Back"),
@@ -58,14 +60,16 @@ class TrialScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="facts", markup=False)
         with VerticalScroll(id="parts"):
-            yield Static(id="architecture", classes="part", markup=False)
-            with VerticalScroll(id="samples", classes="part -no-plot"):
-                yield Static(markup=False)
-                yield Plot()
-            with VerticalScroll(id="curve", classes="part -no-plot"):
-                yield Static(markup=False)
-                yield Plot()
-            yield Static(id="output", classes="part", markup=False)
+            with Vertical(classes="column"):
+                yield Static(id="architecture", classes="part", markup=False)
+                with VerticalScroll(id="samples", classes="part -no-plot"):
+                    yield Static(markup=False)
+                    yield Plot(whole=True)
+            with Vertical(classes="column"):
+                with VerticalScroll(id="curve", classes="part -no-plot"):
+                    yield Static(markup=False)
+                    yield Plot(whole=True)
+                yield Static(id="output", classes="part", markup=False)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -115,10 +119,12 @@ class TrialScreen(Screen[None]):
         plot.clear()
         if len(samples):  # the slowest of some thousand runs would press all others onto the axis
             highest = float(np.percentile(samples, HIGHEST_PERCENT))
-            plot.cloud(np.arange(len(samples), dtype=np.float64), np.minimum(samples, highest), "cyan")
+            runs, times = np.arange(1, len(samples) + 1, dtype=np.float64), np.minimum(samples, highest)
+            plot.room(runs, times)
+            plot.cloud(runs, times, "cyan")
         ends = np.cumsum([len(session) for session in kept])[:-1]
         for end in ends:
-            plot.add_v_line(float(end), line_style="grey62")
+            plot.add_v_line(float(end) + 0.5, line_style="grey62")
         latency_ms = float(latency.get("median_ms") or 0.0)
         spread = f"{words.milliseconds(latency.get('p5_ms'))} to {words.milliseconds(latency.get('p95_ms'))} (p5, p95)"
         aside = len(latency.get("set_aside") or ())
@@ -144,6 +150,7 @@ class TrialScreen(Screen[None]):
         plot = part.query_one(Plot)
         plot.clear()
         epochs = list(range(1, len(history) + 1))
+        plot.room(epochs, history)
         plot.line(epochs, history, "bold cyan")
         plot.marks(epochs, history, "●", "bold cyan")
         part.query_one(Static).update(

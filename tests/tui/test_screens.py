@@ -98,6 +98,27 @@ def test_a_trial_and_its_neighbours(run: Path) -> None:
     go(run, script, size=(100, 90))
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 50), (200, 60), (160, 24)])
+def test_the_keys_of_a_trial_show_each_of_its_parts(run: Path, size: tuple[int, int]) -> None:
+    (run / "trials" / "000023" / "stderr.txt").write_text("".join(f"line {n} of its child\n" for n in range(300)))
+
+    async def script(app, pilot):
+        await settle(pilot, app, "made")
+        await pilot.press("5", "home", "enter")
+        await settle(pilot, app, "trial 23")
+        for key, title, inside in (
+            ("4", "4 Output", "line 0 of its child"),
+            ("3", "3 Training", "5 epochs, last"),
+            ("2", "2 Samples", "180 runs in 3 sessions"),
+            ("1", "1 Architecture", "input    28×28×1"),
+        ):
+            await pilot.press(key)
+            screen = await settle(pilot, app, inside)
+            assert title in screen and inside in screen, f"{title} is not in\n{screen}"
+
+    go(run, script, size=size)
+
+
 def test_a_click_on_the_plane_opens_the_trial(run: Path) -> None:
     async def script(app, pilot):
         await settle(pilot, app, "made")
