@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mnascli"
-FLOOR = {"errors", "schema", "strict_yaml", "resources", "user_dirs", "words", ""}
+FLOOR = {"errors", "schema", "strict_yaml", "resources", "user_dirs", "words", "intervals", ""}
 MAY_IMPORT = {
     "space": set(),
     "runs": set(),

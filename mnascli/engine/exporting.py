@@ -22,6 +22,7 @@ from mnascli.engine.executors import usable_cores
 from mnascli.engine.model_data import fitting_data
 from mnascli.engine.models import find_model
 from mnascli.errors import MnasError, UsageError
+from mnascli.intervals import wilson
 from mnascli.runs import read_state
 from mnascli.tflite.convert import convert
 from mnascli.tflite.files import replacing
@@ -30,7 +31,6 @@ from mnascli.tflite.metadata import Metadata, add_metadata
 from mnascli.tflite.quantize import Kind, quantize
 from mnascli.tflite.reading import typed_operators
 from mnascli.training.checkpoint import About, load_checkpoint
-from mnascli.training.judging import wilson
 from mnascli.training.scoring import predict_logits, scores
 
 Writer = Literal["litert-torch", "own"]

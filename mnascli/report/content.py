@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mnascli.errors import MnasError
-from mnascli.report.words import ms
+from mnascli.intervals import wilson
+from mnascli.report.words import ms, number
 from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta
 from mnascli.runs.summary import comparison
 from mnascli.runs.winner import winner
@@ -59,6 +60,18 @@ class ProxyAndFull(NamedTuple):
     trial: int
     proxy: float
     full: float
+
+
+@dataclass(frozen=True)
+class Full:
+    """A network trained in full: its test accuracy (mean over seeds) on the measure of the headline, with the interval
+    of 95 % that its pictures leave; None where a log does not say how many there were."""
+
+    name: str
+    found: bool
+    latency_ms: float
+    test: float
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,20 @@ class Content:
         images = {model: run.get("test_images") for (model, _), run in self.state.long_runs.items()}
         return [{**row, "images": images.get(row["model"])} for row in rows]
 
+    def full(self, device: str) -> list[Full]:
+        """The winner and what it was compared with, the most accurate first, as far as measured on a device."""
+        return [
+            Full(
+                name=row["model"],
+                found=row["trial"] is not None,
+                latency_ms=row["latency_ms"][device],
+                test=row["test_mean"],
+                interval=wilson(row["test_mean"], row["images"]) if row["images"] else None,
+            )
+            for row in self.compared()
+            if row["test_mean"] is not None and device in row["latency_ms"]
+        ]
+
     def proxy_and_full(self) -> list[ProxyAndFull]:
         """Trials that had a short and a long training: those of `mnas runs validate`, else the finalists."""
         if self.state.validation is not None:
@@ -176,7 +203,7 @@ class Content:
     def interval(self, trial: int, device: str) -> str:
         """A trial's latency on a device with its 5th and 95th percentile, in words."""
         one = self._by_trial.get((trial, device))
-        return "-" if one is None else f"{ms(one.latency_ms)} ({one.p5_ms:.3g} to {one.p95_ms:.3g})"
+        return "-" if one is None else f"{ms(one.latency_ms)} ({number(one.p5_ms)} to {number(one.p95_ms)})"
 
     @cached_property
     def _by_trial(self) -> dict[tuple[int, str], Measurement]:

@@ -7,11 +7,11 @@ trace that shows trials carries their numbers as `customdata`, and templates/rep
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mnascli.report.content import Content
+from mnascli.report.words import ms, share
 from mnascli.runs import Trial
 from mnascli.runs.views import MEAN_OVER
 from mnascli.runs.views import drift as drift_of
@@ -19,6 +19,9 @@ from mnascli.runs.views import drift as drift_of
 # Okabe and Ito's colours: told apart also by those who do not see all of them, and each trace has a symbol of its own.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8A8F98"
 DEVICE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
+SYMBOLS = ("diamond", "square", "triangle-up", "pentagon", "hexagon", "cross", "x", "triangle-down")
+ON_VALIDATION = "accuracy (validation)"
+SAID_OF_ACCURACY = "accuracy (validation; in full: test)"
 MOST_SAMPLES = 300  # of a network's raw samples that the figure of distributions carries
 
 Figure = dict[str, Any]
@@ -52,15 +55,18 @@ def plane(content: Content, device: str) -> Figure | None:
     ]
     winner = content.winner()
     if winner is not None and winner.accuracy is not None and device in winner.latency_ms:
-        data.append(_of_trials([winner], device, "found", {"color": RED, "size": 16, "symbol": "star"}))
+        data.append(_of_trials([winner], device, "found, in the search", {"color": RED, "size": 16, "symbol": "star"}))
     full = _trained_in_full(content, device)
-    if full:
-        data.append(full)
-    layout = _layout(f"latency on {device} (ms)", "accuracy (validation)")
+    data += full
     target = state.targets_ms.get(device)
     if target is not None:
-        layout |= _line_at(target, f"target {target:.3g} ms")
-    return {"data": data, "layout": layout}
+        # A trace, and no shape: it is within what is shown, and its name in the legend, where it covers nothing.
+        heights = [y for trace in data for y in trace["y"]]
+        data.append(
+            {"name": f"target {ms(target)}", "mode": "lines", "x": [target, target], "y": [min(heights), max(heights)]}
+            | {"line": {"color": RED, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip"}
+        )
+    return {"data": data, "layout": _layout(f"latency on {device} (ms)", SAID_OF_ACCURACY if full else ON_VALIDATION)}
 
 
 def rewards(content: Content) -> Figure | None:
@@ -87,7 +93,7 @@ def rewards(content: Content) -> Figure | None:
             "hoverinfo": "skip",
         },
     ]
-    return {"data": data, "layout": _layout("results, in the order they came", "reward")}
+    return {"data": data, "layout": _layout("results, in the order they came", "reward", len(order))}
 
 
 def entropy(content: Content) -> Figure | None:
@@ -96,7 +102,7 @@ def entropy(content: Content) -> Figure | None:
         return None
     steps, values = zip(*content.view.entropies, strict=True)
     trace = {"mode": "lines", "x": steps, "y": _rounded(values), "line": {"color": BLUE, "width": 2.5}}
-    layout = _layout("step of the search", "entropy of the decisions") | {"height": 260}
+    layout = _layout("step of the search", "entropy of the decisions", max(steps)) | {"height": 260}
     layout["yaxis"]["range"] = [0, 1.02]
     return {"data": [trace], "layout": layout}
 
@@ -137,7 +143,8 @@ def drift(content: Content) -> Figure | None:
                 {"name": device, "mode": "lines+markers", "x": numbers, "y": [round(one, 2) for one in percent]}
                 | {"line": {"color": _colour(content, device), "width": 1}, "marker": {"size": 4}}
             )
-    return {"data": data, "layout": _layout("trial", "reference model slower by (%)")} if data else None
+    last = max((one.trial for one in content.measurements), default=0)
+    return {"data": data, "layout": _layout("trial", "reference model slower by (%)", last)} if data else None
 
 
 def proxy(content: Content) -> Figure | None:
@@ -146,12 +153,13 @@ def proxy(content: Content) -> Figure | None:
     if not pairs:
         return None
     numbers = [pair.trial for pair in pairs]
+    named = apart([(pair.proxy, pair.full) for pair in pairs])
     trace = {
         "name": "trials trained in full",
         "mode": "markers+text",
         "x": _rounded(pair.proxy for pair in pairs),
         "y": _rounded(pair.full for pair in pairs),
-        "text": [str(number) for number in numbers],
+        "text": [str(pair.trial) if free else "" for pair, free in zip(pairs, named, strict=True)],
         "textposition": "top center",
         "customdata": numbers,
         "marker": {"color": BLUE, "size": 10},
@@ -171,25 +179,27 @@ def _of_trials(trials: Sequence[Trial], device: str, name: str, marker: Figure, 
     return trace | ({"line": {"color": marker["color"], "width": 1.5, "shape": "hv"}} if line else {})
 
 
-def _trained_in_full(content: Content, device: str) -> Figure | None:
-    """Validation accuracy (mean over seeds) of what was trained in full and measured together at the end."""
-    rows = []
-    for row in content.state.compared.values():
-        runs = [run["validation"] for (model, _), run in content.state.long_runs.items() if model == row["model"]]
-        if runs and device in row["latency_ms"]:
-            rows.append((row["latency_ms"][device], statistics.fmean(runs), row["model"]))
-    if not rows:
-        return None
-    return {
-        "name": "trained in full",
-        "mode": "markers+text",
-        "x": _rounded(row[0] for row in rows),
-        "y": _rounded(row[1] for row in rows),
-        "text": [plain(row[2]) for row in rows],
-        "textposition": "top center",
-        "hovertemplate": "%{text}, trained in full<br>%{y:.4f} at %{x:.4g} ms<extra></extra>",
-        "marker": {"color": ORANGE, "size": 12, "symbol": "diamond"},
-    }
+def _trained_in_full(content: Content, device: str) -> list[Figure]:
+    """Test accuracies (mean over seeds) with their intervals, each network by a symbol that the legend names."""
+    traces = []
+    for index, one in enumerate(content.full(device)):
+        said = f"{plain(one.name)}{' (found)' if one.found else ''}, trained in full"
+        trace: Figure = {
+            "name": said,
+            "mode": "markers",
+            "x": _rounded([one.latency_ms]),
+            "y": _rounded([one.test]),
+            "text": [f"{said}<br>{share(one.test)} on test at {ms(one.latency_ms)}"],
+            "hoverinfo": "text",
+            "marker": {"color": RED if one.found else ORANGE, "size": 11, "symbol": SYMBOLS[index % len(SYMBOLS)]},
+        }
+        if one.interval is not None:
+            low, high = one.interval
+            trace["text"][0] += f"<br>95 %: {share(low)} to {share(high)}"
+            trace["error_y"] = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4}
+            trace["error_y"] |= {"array": _rounded([high - one.test]), "arrayminus": _rounded([one.test - low])}
+        traces.append(trace)
+    return traces
 
 
 def plain(text: object) -> str:
@@ -197,14 +207,39 @@ def plain(text: object) -> str:
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _layout(x: str, y: str) -> Figure:
-    return {"xaxis": {"title": {"text": plain(x)}}, "yaxis": {"title": {"text": plain(y)}}}
+def _layout(x: str, y: str, counts: int | None = None) -> Figure:
+    """Axes with their names; `counts` is how far x counts something, whose axis has whole numbers alone."""
+    hover = {"hoverformat": ".3~r"}  # three digits
+    layout: Figure = {"xaxis": {"title": {"text": plain(x)}} | hover, "yaxis": {"title": {"text": plain(y)}} | hover}
+    if counts is not None:
+        layout["xaxis"] |= {"tick0": 0, "dtick": whole_step(counts), "hoverformat": "d"}
+    return layout
 
 
-def _line_at(x: float, text: str) -> Figure:
-    shape = {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
-    label = {"x": x, "y": 0.04, "yref": "paper", "text": text, "showarrow": False, "xanchor": "left"}
-    return {"shapes": [shape | {"line": {"color": RED, "width": 1.5, "dash": "dash"}}], "annotations": [label]}
+def whole_step(most: int) -> int:
+    """The distance of about ten ticks up to `most`, which are whole numbers: 1, 2, 5, 10, 20, ..."""
+    step = 1
+    while most / step > 10:
+        step = step * 5 // 2 if str(step)[0] == "2" else step * 2
+    return step
+
+
+def apart(points: Sequence[tuple[float, float]], near: tuple[float, float] = (0.05, 0.06)) -> list[bool]:
+    """Which points have room for a label of their own: the first of those that lie near each other.
+
+    `near` is the room that a label takes, as a share of what the points span.
+    """
+    spans = [(max(values) - min(values)) or 1.0 for values in zip(*points, strict=True)]
+    labelled: list[tuple[float, float]] = []
+    result = []
+    for point in points:
+        free = all(
+            any(abs(a - b) >= room * span for a, b, span, room in zip(point, other, spans, near, strict=True))
+            for other in labelled
+        )
+        result.append(free)
+        labelled += [point] if free else []
+    return result
 
 
 def _colour(content: Content, device: str) -> str:

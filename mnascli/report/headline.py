@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnascli.report.content import Content
-from mnascli.report.words import ms, points, share
+from mnascli.report.words import amount, ms, number, points, share
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ def headline(content: Content) -> tuple[str, list[Card]]:
     cards = [_accuracy(winner.accuracy, own)]
     cards += [_latency(content, device, winner.latency_ms.get(device)) for device in content.devices]
     if own is not None:
-        size = f"{own['multiply_adds'] / 1e6:,.2f} M multiply-adds"
-        cards.append(Card("parameters", f"{own['parameters'] / 1e6:,.3f} M", size))
-        cards += [_against(own, row) for row in rows if row is not own and row["test_mean"] is not None]
+        cards.append(Card("parameters", amount(own["parameters"]), f"{amount(own['multiply_adds'])} multiply-adds"))
+        leads, others = state.lead or {}, [row for row in rows if row is not own and row["test_mean"] is not None]
+        cards += [_against(own, row, leads.get(row["model"])) for row in others]
     if state.export is not None:
         difference = state.export["max_abs_difference"]
         note = f"{state.export['file']}; differs from the network by {difference:.1g} at most"
-        cards.append(Card("exported file", f"{state.export['size_mb']:.2f} MB", note))
+        cards.append(Card("exported file", f"{number(state.export['size_mb'])} MB", note))
     sofar = "" if content.condition == "finished" else " so far"
     return (
         f"Trial {winner.trial} of {len(state.trials)} is the best{sofar}: {_meets(content, winner.latency_ms)}.",
@@ -91,8 +91,13 @@ def _latency(content: Content, device: str, searched_ms: float | None) -> Card:
     return Card(f"latency on {device}", ms(value), f"target {ms(target)} ({value / target:.0%} of it); {when}", good)
 
 
-def _against(own: dict[str, Any], row: dict[str, Any]) -> Card:
+def _against(own: dict[str, Any], row: dict[str, Any], lead: dict[str, Any] | None) -> Card:
     difference = own["test_mean"] - row["test_mean"]
     latency = ", ".join(f"{ms(value)} on {device}" for device, value in row["latency_ms"].items())
     note = f"points of test accuracy ({share(row['test_mean'])} at {latency})"
-    return Card(f"against {row['model']}", f"{100 * difference:+.1f}", note, difference > 0)
+    if lead is None:
+        return Card(f"against {row['model']}", f"{100 * difference:+.1f}", note, difference > 0)
+    low, high = lead["interval"]
+    note += f"; 95 %, paired over pictures and seeds: {low:+.1f} to {high:+.1f}"
+    # Neither good nor bad where the interval holds 0.
+    return Card(f"against {row['model']}", f"{lead['points']:+.1f}", note, None if low <= 0 <= high else low > 0)

@@ -123,7 +123,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("share", "interval", "points", "ms", "duration", "numbers", "clock")
+    names = ("share", "interval", "points", "ms", "number", "amount", "duration", "numbers", "clock")
     environment.filters |= {name: getattr(words, name) for name in names} | {"cell": _markdown_cell}
     return environment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from mnascli.errors import MnasError
 from mnascli.report import figures as colours
 from mnascli.report.content import Content
 from mnascli.report.drawing import Box, boxes
+from mnascli.report.words import ms
 from mnascli.runs.views import MEAN_OVER
 from mnascli.space import Architecture
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 COLUMN_IN = 5.0  # inches: a column and a half of a paper
 KIND_COLOURS = {"conv": colours.ORANGE, "sep": colours.GREEN, "mbconv": colours.BLUE}
+MARKERS = "Ds^ph+xv"
 TIMES = "\N{MULTIPLICATION SIGN}"
 STYLE = {
     "font.size": 9,
@@ -63,7 +66,9 @@ def _all(content: Content) -> dict[str, Figure]:
 
 
 def _plane(content: Content, device: str) -> Figure:
-    figure, axes = _axes(f"latency on {device} (ms)", "accuracy (validation)")
+    full = content.full(device)
+    said = colours.SAID_OF_ACCURACY if full else colours.ON_VALIDATION
+    figure, axes = _axes(f"latency on {device} (ms)", said)
     points, front = content.view.points[device], content.view.fronts[device]
     axes.scatter([one.latency_ms for one in points], [one.accuracy for one in points], s=10, c=colours.GREY, alpha=0.6)
     x, y = [one.latency_ms for one in front], [one.accuracy for one in front]
@@ -71,17 +76,31 @@ def _plane(content: Content, device: str) -> Figure:
     winner = content.winner()
     if winner is not None and winner.accuracy is not None and device in winner.latency_ms:
         axes.plot(
-            winner.latency_ms[device], winner.accuracy, "*", markersize=13, c=colours.RED, label=f"trial {winner.trial}"
+            winner.latency_ms[device],
+            winner.accuracy,
+            "*",
+            markersize=13,
+            c=colours.RED,
+            label=f"trial {winner.trial}, in the search",
+        )
+    for marker, one in zip(cycle(MARKERS), full, strict=False):
+        low, high = one.interval or (one.test, one.test)
+        colour = colours.RED if one.found else colours.ORANGE
+        label = _plain(f"{one.name}{' (found)' if one.found else ''}, trained in full")
+        bars = [[one.test - low], [high - one.test]]
+        axes.errorbar(
+            one.latency_ms, one.test, bars, fmt=marker, c=colour, markersize=6, capsize=3, linewidth=1, label=label
         )
     target = content.state.targets_ms.get(device)
     if target is not None:
-        axes.axvline(target, linestyle="--", linewidth=1, c=colours.RED, label=f"target {target:.3g} ms")
-    axes.legend(frameon=False)
+        axes.axvline(target, linestyle="--", linewidth=1, c=colours.RED, label=f"target {ms(target)}")
+    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
     return figure
 
 
 def _rewards(content: Content) -> Figure:
     figure, axes = _axes("results, in the order they came", "reward")
+    axes.locator_params(axis="x", integer=True)
     order = range(1, len(content.view.rewards) + 1)
     axes.scatter(order, [reward for _, reward in content.view.rewards], s=8, c=colours.GREY, alpha=0.6)
     axes.plot(order, content.view.means, c=colours.BLUE, label=f"mean of {MEAN_OVER} trials")
@@ -103,7 +122,8 @@ def _proxy(content: Content) -> Figure:
     figure, axes = _axes("accuracy in the search", "accuracy trained in full")
     pairs, tau = content.proxy_and_full(), content.proxy_tau()
     axes.scatter([pair.proxy for pair in pairs], [pair.full for pair in pairs], s=18, c=colours.BLUE)
-    for pair in pairs:
+    named = colours.apart([(pair.proxy, pair.full) for pair in pairs])
+    for pair in [pair for pair, free in zip(pairs, named, strict=True) if free]:
         axes.annotate(str(pair.trial), (pair.proxy, pair.full), (3, 3), textcoords="offset points", fontsize=7)
     axes.locator_params(axis="x", nbins=5)
     if tau is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from statistics import NormalDist
 
+from mnascli.intervals import wilson
 from mnascli.words import duration as duration
 
 
@@ -18,10 +18,8 @@ def interval(share_right: float | None, images: int | None) -> str:
     """Where an accuracy lies with 95 % certainty, known from so many pictures (Wilson's interval)."""
     if share_right is None or not images:
         return "-"
-    z = NormalDist().inv_cdf(0.975)
-    middle = (share_right + z * z / (2 * images)) / (1 + z * z / images)
-    half = z / (1 + z * z / images) * math.sqrt(share_right * (1 - share_right) / images + (z / (2 * images)) ** 2)
-    return f"{share(middle - half)} to {share(middle + half)}"
+    low, high = wilson(share_right, images)
+    return f"{share(low)} to {share(high)}"
 
 
 def points(value: float | None) -> str:
@@ -29,9 +27,29 @@ def points(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
+def number(value: float | None) -> str:
+    """Any number to three digits: '0.328', '4.2', '1,230'; more than that no measurement here holds."""
+    if value is None:
+        return "-"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    text = f"{rounded:,.{max(0, digits)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def ms(value: float | None) -> str:
-    """Milliseconds to three digits, which is more than a measurement holds."""
-    return "-" if value is None else f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
+    """Milliseconds."""
+    return "-" if value is None else f"{number(value)} ms"
+
+
+def amount(value: float) -> str:
+    """A large count, of parameters or multiply-adds: '123 k', '7.89 M', '1.2 G'."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= 0.9995 * size:
+            return f"{number(value / size)} {unit}"
+    return number(value)
 
 
 def clock(seconds: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mnascli.intervals import wilson
 from mnascli.training.scoring import scores
 
-Z_95 = 1.959963984540054  # of the normal distribution, for an interval of 95 %
 CALIBRATION_BINS = 15  # as Guo et al. (2017) take
 
 
@@ -81,15 +80,6 @@ def judge(predictions: Predictions, labels: npt.NDArray[np.int64], classes: Sequ
         ),
         confusions=tuple(sorted(wrong, key=lambda one: (-one[2], one))),
     )
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The interval in which the true share lies with 95 %, after `count` images gave `share` (Wilson, 1927)."""
-    spread = Z_95**2 / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
-    # Rounding alone would leave a share of 0 or 1 outside.
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def calibration_error(predictions: Predictions, labels: npt.NDArray[np.int64]) -> float:

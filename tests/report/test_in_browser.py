@@ -121,6 +121,27 @@ def test_a_click_shows_the_trial(browser: Any, report: Path) -> None:
     assert f"mnas train <script>alert(1)<:{trial}" in words
 
 
+def test_a_block_of_no_layers_is_not_drawn_and_numbers_are_short(browser: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", 2)
+    log = run / "events.jsonl"
+    first = "stem_c8,ir_r0_k3_s1_e3_c8,ds_r2_k5_s2_c16,cn_r1_k3_s1_c16,head_c32_d0.1,net_i28_ch1_o10"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for event in lines:
+        if event["event"] == "asked":
+            event["trials"][0]["architecture"] = first
+        if event["event"] == "measured":
+            event |= {"latency_ms": 0.32804, "p5_ms": 0.32101, "p95_ms": 0.34567}
+    log.write_text("".join(json.dumps(event) + "\n" for event in lines))
+    file = tmp_path / "report.html"
+    file.write_text(page(gather(run)), encoding="utf-8")
+    load(browser, file)
+    panel = browser.find_element("id", "detail").text
+    assert "SepConv 5x5" in panel and "×2" in panel
+    assert "×0" not in panel and "×1" not in panel and "MBConv" not in panel
+    assert "0.328 ms (0.321 to 0.346)" in panel and "0.32804" not in panel
+    assert "×0" not in browser.find_element("tag name", "main").text
+
+
 def test_a_run_with_nothing_in_it(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "events.jsonl").touch()

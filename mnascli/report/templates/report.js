@@ -5,7 +5,9 @@
   const byNumber = new Map(data.trials.map((row) => [row[0], row]));
   const KINDS = { cn: ["conv", "Conv"], ds: ["sep", "SepConv"], ir: ["mbconv", "MBConv"] };
   const SKIPS = { noskip: "no skip", skip: "skip: identity", pool: "skip: pool" };
-  const percent = (value) => (value === null ? "-" : (100 * value).toFixed(2) + " %");
+  const percent = (value) => (value === null ? "-" : (100 * value).toFixed(1) + " %");
+  // Three digits, which is more than a measurement holds.
+  const short = (value) => (value === null ? "-" : String(Number(value.toPrecision(3))));
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
   // A stage of an architecture string, in words: what mnascli/space/architecture.py writes.
@@ -15,7 +17,8 @@
     if (!(code in KINDS)) return { kind: code, title: code, notes: tokens };
     const [kind, name] = KINDS[code];
     const word = tokens.find((token) => token in SKIPS);
-    const notes = [value("c") + " filters", "×" + (value("r") || 1)];
+    const notes = [value("c") + " filters"];
+    if (Number(value("r") || 1) > 1) notes.push("×" + value("r"));
     if (value("s") === "2") notes.push("stride 2");
     if (value("se")) notes.push("SE " + value("se"));
     notes.push(SKIPS[word || (code === "cn" ? "noskip" : "skip")]);
@@ -23,15 +26,16 @@
   }
 
   const stages = (row) => row[2].map((index) => data.stages[index]);
+  const drawn = (row) => stages(row).filter((text) => !/_r0(_|$)/.test(text)); // a block of no layers is none
 
   function hover(number) {
     const row = byNumber.get(number);
     const lines = ["<b>trial " + number + "</b>", "accuracy " + percent(row[3])];
     for (const [device, [ms, p5, p95, verdict]] of Object.entries(row[6]))
-      lines.push(plain(device) + " " + ms + " ms (" + p5 + " to " + p95 + ", " + plain(verdict) + ")");
-    if (row[4] !== null) lines.push("reward " + row[4]);
+      lines.push(plain(device) + " " + short(ms) + " ms (" + short(p5) + " to " + short(p95) + ", " + plain(verdict) + ")");
+    if (row[4] !== null) lines.push("reward " + short(row[4]));
     if (row[7]) lines.push(plain(row[7].slice(0, 120)));
-    for (const text of stages(row)) {
+    for (const text of drawn(row)) {
       const { title, notes } = stage(text);
       lines.push(plain(title + "  " + notes.join("  ")));
     }
@@ -61,12 +65,12 @@
     const fact = (name, value) => { element("dt", name, list); element("dd", value, list); };
     fact("state", row[1]);
     fact("accuracy", percent(row[3]));
-    for (const [device, [ms, p5, p95, verdict]] of Object.entries(row[6])) fact(device, ms + " ms (" + p5 + " to " + p95 + "), " + verdict);
-    fact("reward", row[4] === null ? "-" : String(row[4]));
+    for (const [device, [ms, p5, p95, verdict]] of Object.entries(row[6])) fact(device, short(ms) + " ms (" + short(p5) + " to " + short(p95) + "), " + verdict);
+    fact("reward", short(row[4]));
     if (row[5].length) fact("by epoch", row[5].map((accuracy) => (100 * accuracy).toFixed(1)).join(", "));
     if (row[7]) fact("failed", row[7]);
     const network = element("div", undefined, panel, "network");
-    for (const text of stages(row)) {
+    for (const text of drawn(row)) {
       const { kind, title, notes } = stage(text);
       const box = element("div", undefined, network, "stage");
       box.classList.add(kind.replace(/[^a-z]/g, "") || "other");
