@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from mnascli.errors import UsageError
+from mnascli.errors import UsageError, reason
 from mnascli.strict_yaml import Location as Location
 from mnascli.strict_yaml import StrictYamlError, load
 
@@ -53,10 +53,12 @@ def read_yaml(path: Path) -> YamlFile:
     """The mapping in a YAML file. Raises UsageError naming the file and, for bad YAML, the line."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise UsageError(f"{path}: not a text file (UTF-8 was expected)") from error
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not a text file (UTF-8 was expected)") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
+    except ValueError as error:  # no name of a file
+        raise UsageError(f"{path}: cannot be read: {error}") from error
     value, lines = load_text(text, str(path))
     if not isinstance(value, dict):
         raise UsageError(f"{path}: a mapping of keys to values was expected")

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mnascli"
-FLOOR = {"errors", "schema", "strict_yaml", "resources", "user_dirs", "words", "intervals", ""}
+FLOOR = {
+    "errors", "interrupts", "intervals", "paths", "resources", "schema", "strict_yaml", "user_dirs", "words", "",
+}  # fmt: skip
 MAY_IMPORT = {
     "space": set(),
     "runs": set(),

@@ -43,9 +43,12 @@ def _adb_answers() -> bool:
 
 
 def _runs() -> list[str]:
-    from mnascli.runs import list_runs
+    from mnascli.runs import RunError, list_runs
 
-    return [path.name for path in list_runs(Path(os.environ.get("MNAS_RUNS", "runs")))]
+    try:
+        return [path.name for path in list_runs(Path(os.environ.get("MNAS_RUNS", "runs")))]
+    except (RunError, OSError):  # for a <TAB> no error is told
+        return []
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
+from mnascli.errors import MnasError
 
 SIGNS = {"ok": "ok     ", "absent": "absent ", "missing": "MISSING"}
 
@@ -34,4 +33,4 @@ def doctor(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"ok": not missing, "checks": [check.to_json() for check in checks]})
     if missing:
-        raise typer.Exit(1)
+        raise MnasError(f"missing: {', '.join(missing)}; how to mend it stands beside each")

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+import traceback
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
@@ -25,8 +28,10 @@ from mnascli.cli import (
     templates,
     train,
 )
-from mnascli.cli.output import say
-from mnascli.errors import MnasError
+from mnascli.cli.output import fail
+from mnascli.cli.streams import guarded
+from mnascli.errors import MnasError, StoppedByUserError, reason
+from mnascli.interrupts import listening
 
 app = typer.Typer(
     name="mnas",
@@ -67,18 +72,57 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; what a user can cause ends in one line on stderr and its exit code."""
+    """Run the command line; what a user can cause ends in one line on stderr and its exit code.
+
+    With --json that line is a JSON object: {"schema": 1, "error": {"message": ..., "exit_code": ...}}.
+    """
+    as_json = "--json" in sys.argv[1:]
+    with guarded(), listening():
+        code = _run(as_json)
+    if code:
+        sys.exit(code)
+
+
+def _run(as_json: bool) -> int:
+    """The exit code."""
     try:
-        app()
+        code = int(app(prog_name="mnas", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        if code == StoppedByUserError.exit_code:  # what typer makes of KeyboardInterrupt
+            raise StoppedByUserError("interrupted")
+        return code
     except MnasError as error:
-        say(f"mnas: {error}")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("mnas: interrupted")
-        sys.exit(130)
-    except BrokenPipeError:  # `mnas ... | head`
-        sys.stderr.close()
-        sys.exit(0)
+        return fail(str(error), error.exit_code, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return fail("interrupted", StoppedByUserError.exit_code, as_json)
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        return fail(f"{name}: {reason(error)}" if name else reason(error), MnasError.exit_code, as_json)
+    except MemoryError:
+        return fail("this machine has too little memory for that", MnasError.exit_code, as_json)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own, which it exports only in part
+            return _fail_usage(error, as_json)
+        if as_json:  # a fault of mnas itself; the script that reads gets its object all the same
+            traceback.print_exc()
+            return fail(f"a fault of mnas itself: {type(error).__name__}: {error}", MnasError.exit_code, as_json)
+        raise
+    finally:
+        with suppress(MnasError):  # an error was told already
+            sys.stdout.flush()
+
+
+def _fail_usage(error: Any, as_json: bool) -> int:
+    """What typer itself refuses: an unknown option, a missing argument; a bare `mnas` gets the help."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        if not as_json:
+            error.show()
+            return int(error.exit_code)
+        return fail("a command is missing; see `mnas --help`", error.exit_code, as_json)
+    command = context.command_path if context is not None else "mnas COMMAND"
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    return fail(f"{message}; see `{command} --help`", error.exit_code, as_json)
 
 
 if __name__ == "__main__":

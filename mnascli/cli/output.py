@@ -27,6 +27,14 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def fail(message: str, exit_code: int, as_json: bool) -> int:
+    """Say in one line on stderr what is wrong, with --json as one JSON object; returns the exit code."""
+    message = " ".join(message.splitlines())
+    error = {"schema": SCHEMA, "error": {"message": message, "exit_code": exit_code}}
+    say(json.dumps(error) if as_json else f"mnas: {message}")
+    return exit_code
+
+
 def say_news(news: News) -> None:
     """What became of a device, while a command goes on."""
     say(" ".join(part for part in (news.serial, news.kind.replace("_", " "), news.reason) if part))

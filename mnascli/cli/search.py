@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,8 @@ import typer
 
 from mnascli.cli.completion import complete_device, complete_run, complete_template
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table, say
-from mnascli.errors import TargetMissedError, UsageError
+from mnascli.errors import StoppedByUserError, TargetMissedError, UsageError
+from mnascli.interrupts import AGAIN, saying
 
 if TYPE_CHECKING:
     from mnascli.engine.job import Job
@@ -100,11 +102,12 @@ def search(
     job = _open(resume, trials, runs) if resume else _begin(template, config, flags, name, runs)
     path = job.run.path
     try:
-        _foretell(job)
-        _run(job)
+        with saying(f"stopping: all results are kept, what is being measured ends first; {AGAIN}"):
+            _foretell(job)
+            _run(job)
     except KeyboardInterrupt:
-        say(f"mnas: interrupted; nothing is lost: go on with 'mnas search --resume {path}'")
-        raise typer.Exit(130) from None
+        go_on = shlex.join(["mnas", "search", "--resume", str(path)])
+        raise StoppedByUserError(f"interrupted; nothing is lost: go on with '{go_on}'") from None
     finally:
         job.close()
     _report(job, as_json)
@@ -127,11 +130,14 @@ def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
 def _begin(template: str | None, config: Path | None, flags: dict[str, Any], name: str | None, runs: Path) -> Job:
     from mnascli.engine.config import resolve
     from mnascli.engine.job import begin
+    from mnascli.runs.directory import check_name
 
+    name = name or _default_name(template, config)
+    check_name(name)
     resolved = resolve(template, config, flags)
-    if not flags["devices"] and resolved.devices == ("host",):
+    if "devices" not in resolved.model_fields_set:
         say("no device was named: measuring on this machine (host); --device names another")
-    return begin(resolved, runs / (name or _default_name(template, config)))
+    return begin(resolved, runs / name)
 
 
 def _foretell(job: Job) -> None:

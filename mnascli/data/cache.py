@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Split, Statistics, content_hash
 from mnascli.data.split import digest
+from mnascli.errors import reason
 from mnascli.user_dirs import cache_home
 
 VERSION = 4  # goes up when the same source gives other pixels or parts
@@ -107,7 +108,7 @@ def building(folder: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
         _publish(place, folder, is_whole)
     except OSError as error:
         raise DataError(
-            f"{folder.parent}: prepared images cannot be written: {error.strerror or error}: "
+            f"{folder.parent}: prepared images cannot be written: {reason(error)}: "
             "make room there, or set MNAS_CACHE_HOME to another folder"
         ) from error
     finally:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mnascli import paths
 from mnascli.data.checking import Report
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
@@ -82,7 +83,7 @@ def _load(datasets: Any, name: str) -> Any:
     datasets.disable_progress_bars()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            if Path(name).is_dir() and any(
+            if paths.is_dir(Path(name)) and any(
                 (Path(name) / file).exists() for file in ("dataset_dict.json", "state.json")
             ):
                 loaded = datasets.load_from_disk(name)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mnascli import paths
 from mnascli.data import bundled, cache, fashion, folder, hub, tars
 from mnascli.data.checking import Report
 from mnascli.data.dataset import Dataset, Images, Labels, Split, chunks, from_arrays
@@ -91,7 +92,7 @@ def find(spec: str, report: Report = to_stderr) -> Source:
     kind, _, place = spec.partition(":")
     if place and kind in ("wds", "hf"):
         return tars.find(place, report) if kind == "wds" else hub.find(place, report)
-    if not Path(spec).exists():
+    if not paths.exists(Path(spec)):
         raise UsageError(
             f"no data set or folder called {spec!r}: give {BUNDLED_NAME}, {FULL_NAME}, {FULL_NAME}:FOLDER, "
             "wds:PATTERN, hf:NAME or a folder of images with one sub-folder a class"

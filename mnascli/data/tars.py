@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnascli import paths
 from mnascli.data.checking import Report
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
@@ -87,13 +88,13 @@ def find(pattern: str, report: Report) -> Source:
 def _expand(pattern: str, webdataset: Any) -> list[str]:
     if re.match(r"(pipe|https?|s3|gs|hf|ais):", pattern):
         raise UsageError(f"wds:{pattern}: shards must be local files: download them first")
-    if Path(pattern).is_dir():
+    if paths.is_dir(Path(pattern)):
         pattern = str(Path(pattern) / "*.tar")
     try:
         shards = sorted(path for one in webdataset.shardlists.expand_urls(pattern) for path in glob(one) or [one])  # noqa: PTH207
     except ValueError as error:
         raise UsageError(f"wds:{pattern}: {error}") from error
-    missing = [shard for shard in shards if not Path(shard).is_file()]
+    missing = [shard for shard in shards if not paths.is_file(Path(shard))]
     if missing or not shards:
         raise UsageError(f"wds:{pattern}: no shard {(missing or [pattern])[0]}")
     return shards

@@ -14,7 +14,7 @@ from mnascli.devices.adb_shell import AdbShell
 from mnascli.devices.benchmark_binary import Binary, check_abi, fetch_official, remember
 from mnascli.devices.benchmark_model import Flavour, command_line, flavour_of, read_output, what_went_wrong
 from mnascli.devices.device import DeviceError, DeviceInfo, read_model
-from mnascli.errors import NoDeviceError, UsageError
+from mnascli.errors import NoDeviceError, UsageError, reason
 
 MODEL = "reference.tflite"
 TRIAL_RUNS = 3
@@ -48,7 +48,7 @@ def set_up_phone(info: DeviceInfo, program: Path | None = None, reference: Path 
         try:
             content, source = program.read_bytes(), str(program)
         except OSError as error:
-            raise UsageError(f"{program}: cannot be read: {error.strerror}") from error
+            raise UsageError(f"{program}: cannot be read: {reason(error)}") from error
     abi = check_abi(content, info.abi, source)
     shell = AdbShell(info.serial, info.name)
     props, _ = shell.run("getprop")

@@ -13,7 +13,7 @@ import yaml
 from mnascli.devices import find_device, shell_state
 from mnascli.devices.device import Accelerator, DeviceInfo, require_cores
 from mnascli.devices.profiles import Match, Precision, Profile, find_profile, load_profile
-from mnascli.errors import MnasError, NoDeviceError, UsageError
+from mnascli.errors import MnasError, NoDeviceError, UsageError, reason
 from mnascli.schema import parse
 from mnascli.user_dirs import config_home
 
@@ -113,4 +113,4 @@ def _write(path: Path, values: dict[str, Any], source: str) -> None:
         part.write_text(f"# Written by 'mnas devices add', {source}; yours to change.\n{text}", encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise MnasError(f"{path}: cannot be written: {error.strerror}") from error
+        raise MnasError(f"{path}: cannot be written: {reason(error)}") from error

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mnascli.devices.benchmark_model import Flavour
-from mnascli.errors import MnasError, NoDeviceError, UsageError
+from mnascli.errors import MnasError, NoDeviceError, UsageError, reason
 from mnascli.user_dirs import cache_home, config_home
 
 # The prebuilt LiteRT programs; there is no checksum beside them. A fixed version: 'latest' is another one next month.
@@ -104,7 +104,7 @@ def read_binary(binary: Binary, name: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise NoDeviceError(f"{path} is gone ({error.strerror}): run 'mnas devices setup {name}' again") from error
+        raise NoDeviceError(f"{path} is gone ({reason(error)}): run 'mnas devices setup {name}' again") from error
     if hashlib.sha256(content).hexdigest() != binary.sha256:
         raise NoDeviceError(f"{path} is not what it was: delete it and run 'mnas devices setup {name}' again")
     return content
@@ -136,4 +136,4 @@ def _write(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        raise MnasError(f"{path}: cannot be written: {error.strerror}") from error
+        raise MnasError(f"{path}: cannot be written: {reason(error)}") from error

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from mnascli.errors import MnasError, UsageError
+from mnascli.errors import MnasError, UsageError, reason
 
 Kind = Literal["host", "adb", "ssh"]
 Accelerator = Literal["cpu", "gpu", "npu"]
@@ -137,7 +137,7 @@ def read_model(path: Path) -> tuple[bytes, str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
     if content[4:8] != b"TFL3":
         raise UsageError(f"{path}: not a .tflite file")
     return content, hashlib.sha256(content).hexdigest()

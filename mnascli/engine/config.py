@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, field_validator
 
+from mnascli import paths
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, Schema, YamlFile, load_text, parse, read_yaml
@@ -252,7 +253,7 @@ def final_data(model: str, runs: Path, template: str | None) -> str:
     Raises UsageError for a template without data.
     """
     from_run = runs / model.partition(":")[0] / "config.yaml"
-    return data_of(load(from_run) if from_run.is_file() else resolve(template, None, {}))
+    return data_of(load(from_run) if paths.is_file(from_run) else resolve(template, None, {}))
 
 
 def final_recipe(
@@ -263,7 +264,7 @@ def final_recipe(
     `settings` (KEY=VALUE) and `flags` (None is 'not given') change single values. Raises UsageError for bad ones.
     """
     from_run = runs / model.partition(":")[0] / "config.yaml"
-    config = load(from_run) if template is None and from_run.is_file() else resolve(template, None, {})
+    config = load(from_run) if template is None and paths.is_file(from_run) else resolve(template, None, {})
     changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))

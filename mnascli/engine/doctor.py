@@ -12,10 +12,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from mnascli import paths
 from mnascli.errors import MnasError
 from mnascli.user_dirs import cache_home
 
@@ -44,13 +46,13 @@ class Check:
 def examine(runs: Path) -> Iterator[Check]:
     """Every check, one after the other. None of them raises: a check that breaks says so."""
     checks: list[Callable[[], Check | list[Check]]] = [
-        _python, _torch, _gpu, _litert, _converter, _adb, _devices, lambda: _space(runs), _cores, _extras,
+        _python, _torch, _gpu, _litert, _converter, _adb, _devices, partial(_space, runs), _cores, _extras,
     ]  # fmt: skip
     for check in checks:
         try:
             found = check()
         except Exception as error:  # whatever is broken here is what the user wants to hear of
-            name = getattr(check, "__name__", "check").strip("_")
+            name = getattr(check, "func", check).__name__.strip("_")
             found = Check(name, "missing", f"{type(error).__name__}: {error}", "mend what the message says")
         yield from found if isinstance(found, list) else [found]
 
@@ -148,11 +150,13 @@ def _devices() -> list[Check]:
 def _space(runs: Path) -> list[Check]:
     checks = []
     for name, folder in (("runs", runs), ("cache", cache_home()), ("temporary files", Path(tempfile.gettempdir()))):
-        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if paths.exists(path))
         free_gb = shutil.disk_usage(there).free / 1e9
         found = f"{free_gb:.1f} GB free at {folder}"
         name = f"space for {name}"
-        if not os.access(there, os.W_OK):
+        if not there.is_dir():
+            checks.append(Check(name, "missing", f"{there} is a file", "delete it, or name another folder"))
+        elif not os.access(there, os.W_OK):
             checks.append(
                 Check(name, "missing", f"{there} cannot be written", "change its owner, or name another folder")
             )

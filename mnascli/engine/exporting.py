@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mnascli import tflite
+from mnascli import paths, tflite
 from mnascli.data import Dataset
 from mnascli.data.dataset import Floats, Images, Split
 from mnascli.devices.device import ModelError
@@ -84,7 +84,7 @@ def export(
     """
     network, about = load_checkpoint(checkpoint)
     kind: Quantization = options.quantize or ("int8" if benches and benches[0].precision == "int8" else "none")
-    writable(file)
+    paths.check_writable(file)
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:
         made = Path(folder) / "float.tflite"
         if options.writer == "own":
@@ -128,17 +128,6 @@ def export(
             temporary.write_bytes(made.read_bytes())
         result["model_card"] = [path.name for path in model_card.write(card, file)]
     return result
-
-
-def writable(file: Path) -> None:
-    """Find out now, and not after minutes, that a file cannot be written. Raises MnasError."""
-    if file.is_dir():
-        raise MnasError(f"{file}: is a folder: give the name of a file with --output")
-    try:
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        raise MnasError(f"{file}: cannot be written: {error.strerror or error}") from error
 
 
 def _check_float(file: Path, expected: Floats, logits: Floats) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mnascli import paths
 from mnascli.devices.measuring import Latency
 from mnascli.devices.store import LatencyStore
 from mnascli.engine.bench import Bench, open_bench
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, reason
 from mnascli.runs import write_atomically
 from mnascli.search.latency_model import LatencyModel, fit
 from mnascli.space import Architecture, Space
@@ -73,6 +74,8 @@ def fit_to_file(
     device: str, space: Space, path: Path, candidates: int, on_progress: Callable[[int, int], None]
 ) -> LatencyModel:
     """Fit a model and write it to `path` as JSON, also a bad one, for its errors are in it. Raises MnasError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paths.check_writable(path)
     bench = open_bench(device, LatencyStore())
     try:
         model = fit_on(bench, space, candidates, on_progress)
@@ -87,7 +90,7 @@ def save(model: LatencyModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, model.model_dump_json(indent=2).encode() + b"\n")
     except OSError as error:
-        raise MnasError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise MnasError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def leaning(space: Space, rng: random.Random) -> Architecture:

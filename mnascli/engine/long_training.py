@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mnascli import nets
+from mnascli import nets, paths
 from mnascli.data import Dataset
 from mnascli.engine.executors import usable_cores
 from mnascli.engine.model_data import data_of
@@ -79,6 +79,7 @@ def train_model(
     for line in load_pretrained(network, start) if start is not None else ():
         tell(line)
     folder.mkdir(parents=True, exist_ok=True)
+    paths.check_writable(folder / CHECKPOINT)
     board = open_board(folder / "tb") if options.tensorboard and group.leads else None
     began = time.monotonic()
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mnascli import paths
 from mnascli.errors import UsageError
 from mnascli.runs import find_run, is_run, read_state
 from mnascli.runs.summary import winner_of
@@ -34,7 +35,7 @@ def find_model(text: str, runs: Path) -> Model:
     if text in ZOO:
         return Model(text, load(text))
     path = Path(text)
-    if path.suffix == ".safetensors" or (path / "model.safetensors").is_file():
+    if path.suffix == ".safetensors" or paths.is_file(path / "model.safetensors"):
         from mnascli.training.checkpoint import read_architecture
 
         file = path if path.suffix == ".safetensors" else path / "model.safetensors"
@@ -48,7 +49,7 @@ def find_model(text: str, runs: Path) -> Model:
         if re.match(r"(stem|cn|dsa?|ir)_", text):
             raise
         raise UsageError(
-            f"{text!r} is no model: neither in the zoo ({', '.join(ZOO)}), nor a checkpoint, "
+            f"{shorten(text)} is no model: neither in the zoo ({', '.join(ZOO)}), nor a checkpoint, "
             f"nor a run in {runs}, nor an architecture string ({error})"
         ) from error
 
@@ -64,3 +65,8 @@ def _of_run(text: str, path: Path, trial: str) -> Model:
     trained = [one for (name, _), one in sorted(state.long_runs.items()) if name == name_of(number)]
     checkpoint = path / trained[0]["checkpoint"] if trained else None
     return Model(text, Architecture.parse(state.trials[number].architecture), checkpoint, path)
+
+
+def shorten(text: str, most: int = 80) -> str:
+    """A user's text as an error quotes it."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}..."

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mnascli import paths
 from mnascli.data.dataset import Floats
 from mnascli.engine import model_card
-from mnascli.engine.exporting import PARITY_IMAGES, spread, writable
+from mnascli.engine.exporting import PARITY_IMAGES, spread
 from mnascli.engine.model_data import fitting_data
 from mnascli.engine.models import find_model
 from mnascli.errors import MnasError
@@ -40,7 +41,7 @@ def export_checked(
     model = find_model(text, runs)
     network, about = load_checkpoint(model.weights())
     dataset = fitting_data(model, data, network.architecture, about)
-    writable(file)
+    paths.check_writable(file)
     images, _ = spread(dataset.validation, PARITY_IMAGES)
     expected = predict_logits(network, images, dataset)
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:

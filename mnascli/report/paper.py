@@ -6,7 +6,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, reason
 from mnascli.report import figures as colours
 from mnascli.report.content import Content
 from mnascli.report.drawing import Box, boxes
@@ -179,7 +179,7 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
             metadata: dict[str, Any] = {"Date": None} if file.suffix == ".svg" else {}
             figure.savefig(file, dpi=200, metadata=metadata)
     except OSError as error:
-        raise MnasError(f"{stem.parent}: the figures cannot be written: {error.strerror or error}") from error
+        raise MnasError(f"{stem.parent}: the figures cannot be written: {reason(error)}") from error
     finally:
         plt.close(figure)
     return files

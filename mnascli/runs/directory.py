@@ -15,11 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from mnascli.errors import UsageError
+from mnascli import paths
+from mnascli.errors import UsageError, reason
 from mnascli.runs.log import Event, EventReader, EventWriter, RunError, write_atomically
 from mnascli.runs.state import RunState, fold
 
 EVENTS = "events.jsonl"
+NAME_BYTES = 200  # of the 255 that a file's name may have: the exported file is named after the run, with more behind
 
 
 class Run:
@@ -70,7 +72,8 @@ class Run:
 
 
 def create_run(path: Path, config_yaml: str, meta: dict[str, Any]) -> Run:
-    """Make a run directory and open it. Raises UsageError where something stands there already."""
+    """Make a run directory and open it. Raises UsageError for a bad name, or where something stands there already."""
+    check_name(path.name)
     if path.exists():
         raise UsageError(f"{path}: exists already: take another --name, or --resume {path} to go on with it")
     try:
@@ -83,10 +86,18 @@ def create_run(path: Path, config_yaml: str, meta: dict[str, Any]) -> Run:
         write_atomically(beside / EVENTS, b"")
         beside.rename(path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be made: {error.strerror or error}") from error
+        raise RunError(f"{path}: cannot be made: {reason(error)}") from error
     run = Run(path)
     run.append("run_started")
     return run
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for a name that files of a run could not have, which would be found out at its end."""
+    if len(os.fsencode(name)) > NAME_BYTES:
+        raise UsageError(f"--name {name[:40]}...: {len(os.fsencode(name))} bytes long, at most {NAME_BYTES} are taken")
+    if not name.isprintable():
+        raise UsageError(f"--name {name!r}: a name of letters that can be printed was expected")
 
 
 def open_run(path: Path) -> Run:
@@ -97,7 +108,7 @@ def open_run(path: Path) -> Run:
 
 
 def is_run(path: Path) -> bool:
-    return (path / EVENTS).is_file()
+    return paths.is_file(path / EVENTS)
 
 
 def read_state(path: Path) -> RunState:
@@ -122,8 +133,10 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def list_runs(root: Path) -> list[Path]:
-    """The runs below a folder, the one written to last coming first."""
-    runs = [path.parent for path in root.glob(f"*/{EVENTS}")]
+    """The runs below a folder, the one written to last coming first. Raises RunError where a file stands there."""
+    if paths.is_file(root):
+        raise RunError(f"{root}: is a file: --runs names the folder of the runs")
+    runs = [path.parent for path in root.glob(f"*/{EVENTS}") if path.is_file()]
     return sorted(runs, key=lambda path: (path / EVENTS).stat().st_mtime, reverse=True)
 
 
@@ -133,11 +146,14 @@ def find_run(name: str, root: Path) -> Path:
         if is_run(path):
             return path
     there = ", ".join(path.name for path in list_runs(root)[:8]) or "none"
-    raise RunError(f"no run called {name!r} in {root}: there are {there}")
+    raise RunError(f"no run called {name[:80]!r} in {root}: there are {there}")
 
 
 def _lock(path: Path) -> Any:
-    file = (path / "LOCK").open("a+")
+    try:
+        file = (path / "LOCK").open("a+")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {reason(error)}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

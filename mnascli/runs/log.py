@@ -7,10 +7,11 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, reason
 
 VERSION = 1
 BLOCK_BYTES = 1 << 18
@@ -31,9 +32,12 @@ class EventWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         # Unbuffered: what a full disk refused must not turn up later, out of a buffer.
-        self._file = path.open("ab", buffering=0)
-        self._end = _terminated_size(path)
-        self._file.truncate(self._end)
+        try:
+            self._file = path.open("ab", buffering=0)
+            self._end = _terminated_size(path)
+            self._file.truncate(self._end)
+        except OSError as error:
+            raise RunError(f"{path}: {reason(error)}") from error
 
     def append(self, event: str, **values: Any) -> Event:
         """Write one event and have it on the disk before returning; returns what was written.
@@ -48,7 +52,7 @@ class EventWriter:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._take_back()
-            raise RunError(f"{self._path}: {_reason(error)}; the run is intact and can be resumed") from error
+            raise RunError(f"{self._path}: {reason(error)}; the run is intact and can be resumed") from error
         self._end += len(line)
         return record
 
@@ -94,7 +98,7 @@ class EventReader:
         except FileNotFoundError as error:
             raise RunError(f"{self._path}: there is no event log: not a run, or one that never began") from error
         except OSError as error:
-            raise RunError(f"{self._path}: {_reason(error)}") from error
+            raise RunError(f"{self._path}: {reason(error)}") from error
 
     def _parse(self, raw: bytes) -> Event:
         try:
@@ -135,8 +139,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path}: {_reason(error)}") from error
+        with suppress(OSError):  # there may be no folder, or one that cannot be written
+            beside.unlink()
+        raise RunError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def _terminated_size(path: Path) -> int:
@@ -152,9 +157,3 @@ def _terminated_size(path: Path) -> int:
                 return start + position + 1
             end = start
     return 0
-
-
-def _reason(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space"
-    return f"cannot be read or written: {error.strerror or error}"

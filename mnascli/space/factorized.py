@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mnascli import paths
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, parse, read_yaml
@@ -238,7 +239,7 @@ def make_space(values: dict[str, Any], source: str) -> Space:
 def template_path(name: str) -> Path:
     """The shipped template of that name. Raises UsageError with the names there are."""
     path = folder("templates") / f"{name}.yaml"
-    if not path.is_file():
+    if not paths.is_file(path):
         names = sorted(entry.stem for entry in folder("templates").glob("*.yaml"))
         raise UsageError(f"no template called {name!r}: there are {', '.join(names)}; a file of your own ends in .yaml")
     return path

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnascli.errors import MnasError
+from mnascli.errors import MnasError, reason
 
 
 @contextmanager
@@ -22,4 +22,4 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             temporary.replace(path)
     except OSError as error:
-        raise MnasError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise MnasError(f"{path}: cannot be written: {reason(error)}") from error

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from mnascli.errors import UsageError
+from mnascli.errors import UsageError, reason
 
 IDENTIFIER = b"TFL3"
 OPERATOR_NAMES: dict[int, str] = {
@@ -88,7 +88,7 @@ def read_file(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
     if content[4:8] != IDENTIFIER:
         raise UsageError(f"{path}: not a .tflite file")
     try:

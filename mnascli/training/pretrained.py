@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from mnascli import paths
 from mnascli.errors import UsageError
 from mnascli.nets.network import Network
 from mnascli.space import Architecture
@@ -46,7 +47,7 @@ class Pretrained:
 
 def read_pretrained(path: Path) -> Pretrained:
     """The weights in a .pth, .pt or .safetensors file. Raises UsageError for a file of another network, or damaged."""
-    if path.suffix == ".safetensors" and path.is_file() and is_ours(path):
+    if path.suffix == ".safetensors" and paths.is_file(path) and is_ours(path):
         network, about = load_checkpoint(path)
         epsilon = network.architecture.bn_epsilon
         return Pretrained(str(path), network.state_dict(), _own_names, epsilon, about.mean, about.std)

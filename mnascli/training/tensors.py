@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from mnascli.errors import MnasError, UsageError
+from mnascli.errors import MnasError, UsageError, reason
 
 KEY = "mnas"
 
@@ -33,11 +34,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise MnasError(
-            f"{path}: cannot be written: {error.strerror or error}: make room or choose another folder"
-        ) from error
+        raise MnasError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # moved to its place, or there was no folder to write to
+            beside.unlink()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -14,6 +14,7 @@ from textual.filter import LineFilter, Monochrome
 
 from mnascli.tui.chooser import RunChooser
 from mnascli.tui.help_screen import HelpScreen
+from mnascli.tui.mouse import read_old_mice
 from mnascli.tui.run_screen import RunScreen
 from mnascli.tui.source import RunSource
 
@@ -45,6 +46,7 @@ class MonitorApp(App[None]):
 
     def __init__(self, run: Path | None, root: Path) -> None:
         super().__init__()
+        read_old_mice()
         self._run_path = run
         self._root = root
 

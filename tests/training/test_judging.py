@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnascli.training.judging import Predictions, calibration_error, judge, wilson
+from mnascli.intervals import wilson
+from mnascli.training.judging import Predictions, calibration_error, judge
 
 # true class of each row, and the class it is called
 LABELS = np.array([0, 0, 0, 1, 1, 2])

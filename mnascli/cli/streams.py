@@ -1,0 +1,88 @@
+"""stdout and stderr as a long job needs them: closed, on a full disk or a pipe that nobody reads any more.
+
+A result that cannot be written is an error. What else is said, and what a reader of a pipe does not want any more, is
+dropped: it is no reason to lose a search.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from mnascli.errors import MnasError, reason
+
+
+class OutputError(MnasError):
+    """The result cannot be written to stdout."""
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """While it lasts, writing to stdout raises OutputError where it fails, and writing to stderr never fails."""
+    _fill_standard_descriptors()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (
+        cast(TextIO, _Stream(before[0], "the result cannot be written to the standard output")),
+        cast(TextIO, _Stream(before[1])),
+    )
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _fill_standard_descriptors() -> None:
+    """Where a standard stream is closed (`>&-`), the next file to be opened would get its number, and what native
+    libraries print would go into that."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.dup(descriptor)
+    os.close(descriptor)
+
+
+class _Stream:
+    """A text stream whose errors are either dropped or raised as OutputError that begins with `complaint`."""
+
+    def __init__(self, stream: TextIO | None, complaint: str = "") -> None:
+        # Python has None for a descriptor that was closed when it started; what is written then fails as it should.
+        self._stream = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w") if stream is None else stream
+        self._complaint = complaint
+        self._error: OSError | None = None
+        if hasattr(self._stream, "reconfigure"):
+            # A name that is no UTF-8 goes out as the bytes that it is; elsewhere a letter the terminal lacks is shown.
+            utf8 = self._stream.encoding.lower().replace("-", "") == "utf8"
+            self._stream.reconfigure(errors="surrogateescape" if utf8 and complaint else "backslashreplace")
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """Once it failed it fails for good: some library may have taken the first error for none of its business."""
+        if self._error is None:
+            try:
+                action()
+            except OSError as error:
+                self._error = error
+                self._drop_all()
+        if self._error is not None and self._complaint and self._error.errno != errno.EPIPE:  # `mnas ... | head`
+            raise OutputError(f"{self._complaint}: {reason(self._error)}") from self._error
+
+    def _drop_all(self) -> None:
+        """What stands in the buffer would fail again at the end of the program, with a traceback."""
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+        except (OSError, ValueError):
+            return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

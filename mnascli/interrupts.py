@@ -1,0 +1,120 @@
+"""Ctrl-C, a kill, a terminal that goes away: heard at once, obeyed between two steps, and twice means now."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import TypeVar
+
+EXIT_CODE = 130
+AGAIN = "press Ctrl-C again to leave at once"
+HEARD = f"stopping; {AGAIN}"
+TWICE_S = 0.2  # `timeout` sends its signal twice within microseconds, and means it once
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+T = TypeVar("T")
+
+
+@dataclass
+class _State:
+    """Of this process. `waiting`: an interrupt came within `whole_steps` and is raised at the end of the step."""
+
+    message: str = HEARD
+    heard_at: float | None = None
+    holds: int = 0
+    waiting: bool = False
+
+
+_state = _State()
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """While it lasts, the first signal says `HEARD` on stderr and raises KeyboardInterrupt, the second ends at once.
+
+    A signal that is ignored (nohup, a job in the background) stays so. Does nothing outside the main thread.
+    """
+    global _state
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _state, process = _State(), os.getpid()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            _heard()
+        elif number == signal.SIGINT:  # a forked child: its parent speaks and decides
+            raise KeyboardInterrupt
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = {one: signal.getsignal(one) for one in SIGNALS}
+    for one, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(one, hear)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def saying(message: str) -> Iterator[None]:
+    """What the first signal says while this lasts; nothing for an empty text."""
+    before, _state.message = _state.message, message
+    try:
+        yield
+    finally:
+        _state.message = before
+
+
+def whole_steps(items: Iterable[T]) -> Iterator[T]:
+    """The items; an interrupt that comes while the caller works on one waits until it asks for the next."""
+    for item in items:
+        _state.holds += 1
+        try:
+            yield item
+        finally:
+            _state.holds -= 1
+        if _state.waiting and not _state.holds:
+            _state.waiting = False
+            raise KeyboardInterrupt
+
+
+def _heard() -> None:
+    now = time.monotonic()
+    if _state.heard_at is not None:
+        if now - _state.heard_at > TWICE_S:
+            _leave()
+        return
+    _state.heard_at = now
+    if _state.message:
+        _write(f"\r\x1b[2K{_state.message}\n" if _is_terminal() else f"{_state.message}\n")
+    if _state.holds:
+        _state.waiting = True
+    else:
+        raise KeyboardInterrupt
+
+
+def _leave() -> None:
+    if _is_terminal():
+        _write("\r\x1b[2K\x1b[?25h")  # a progress bar hides the cursor
+    os._exit(EXIT_CODE)
+
+
+def _is_terminal() -> bool:
+    return os.isatty(2)
+
+
+def _write(text: str) -> None:
+    """Straight to the descriptor: Python's stream may be in the middle of a line of its own, and refuses then."""
+    with suppress(OSError):
+        os.write(2, text.encode())
