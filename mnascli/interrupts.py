@@ -26,6 +26,7 @@ class _State:
     """Of this process. `waiting`: an interrupt came within `whole_steps` and is raised at the end of the step."""
 
     message: str = HEARD
+    descriptor: int = 2
     heard_at: float | None = None
     holds: int = 0
     waiting: bool = False
@@ -44,7 +45,8 @@ def listening() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _state, process = _State(), os.getpid()
+    # A descriptor of its own: converters turn 2 away while they work, for they are talkative.
+    _state, process = _State(descriptor=os.dup(2)), os.getpid()
 
     def hear(number: int, frame: FrameType | None) -> None:
         if os.getpid() == process:
@@ -64,6 +66,8 @@ def listening() -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+        os.close(_state.descriptor)
+        _state = _State()
 
 
 @contextmanager
@@ -111,10 +115,10 @@ def _leave() -> None:
 
 
 def _is_terminal() -> bool:
-    return os.isatty(2)
+    return os.isatty(_state.descriptor)
 
 
 def _write(text: str) -> None:
     """Straight to the descriptor: Python's stream may be in the middle of a line of its own, and refuses then."""
     with suppress(OSError):
-        os.write(2, text.encode())
+        os.write(_state.descriptor, text.encode())

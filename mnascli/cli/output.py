@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mnascli.cli.streams import voice
+
 if TYPE_CHECKING:
     from mnascli.devices.pool import News
 
@@ -24,7 +26,7 @@ RUNS = Path("runs")
 
 def say(message: str) -> None:
     """A line for the user that is no result."""
-    print(message, file=sys.stderr, flush=True)
+    print(message, file=voice(), flush=True)
 
 
 def fail(message: str, exit_code: int, as_json: bool) -> int:

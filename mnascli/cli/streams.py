@@ -20,19 +20,38 @@ class OutputError(MnasError):
     """The result cannot be written to stdout."""
 
 
+_guarded: TextIO | None = None
+_voice: TextIO | None = None
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """While it lasts, writing to stdout raises OutputError where it fails, and writing to stderr never fails."""
+    global _guarded, _voice
     _fill_standard_descriptors()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (
-        cast(TextIO, _Stream(before[0], "the result cannot be written to the standard output")),
-        cast(TextIO, _Stream(before[1])),
-    )
+    sys.stdout = cast(TextIO, _Stream(before[0], "the result cannot be written to the standard output"))
+    sys.stderr = _guarded = _voice = cast(TextIO, _Stream(before[1]))
+    if _descriptor(before[1]) == 2:
+        _voice = cast(TextIO, _Stream(os.fdopen(os.dup(2), "w", buffering=1)))
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        _guarded = _voice = None
+
+
+def voice() -> TextIO:
+    """Where the user is spoken to: stderr, through a descriptor of its own. What converters print is dropped by turning
+    descriptor 2 away for minutes, and a line on how far they are is not to go with it."""
+    return _voice if _voice is not None and sys.stderr is _guarded else sys.stderr
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    try:
+        return stream.fileno() if stream is not None else None
+    except (OSError, ValueError):
+        return None
 
 
 def _fill_standard_descriptors() -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from mnascli.errors import UsageError
+from mnascli.tflite.quiet import quiet_runtime
 from mnascli.tflite.shapes import in_words, input_shapes, leaves_size_open, picture_input
 
 PIECE = 64  # images that one interpreter takes at a time
@@ -30,6 +31,7 @@ class Runner:
 
     def __init__(self, path: Path | str, threads: int = 1, size: int | None = None) -> None:
         self.path = Path(path)
+        quiet_runtime()
         shapes = list(input_shapes(self.path).values())
         if len(shapes) != 1:
             raise UsageError(f"{path}: not an image classifier: it takes {len(shapes)} inputs, and one was expected")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mnascli.errors import MnasError, UsageError
 from mnascli.tflite.files import replacing
+from mnascli.tflite.quiet import quiet_runtime
 from mnascli.tflite.reading import input_shape, read_file
 
 Kind = Literal["int8", "dynamic", "fp16"]
@@ -38,6 +39,7 @@ def quantize(
     if images is not None and images.shape[1:] != input_shape(model)[1:]:
         raise UsageError(f"{model}: takes images of shape {input_shape(model)[1:]}, not {images.shape[1:]}")
     quantizer = _import_quantizer()
+    quiet_runtime()
     try:
         work = quantizer.Quantizer(str(model), _recipe(kind))
         ranges = None
