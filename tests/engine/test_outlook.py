@@ -71,8 +71,8 @@ def test_the_lines_name_target_budget_and_end() -> None:
 
 
 def test_a_space_of_any_size_is_counted() -> None:
-    blocks = [{"filters": 8, "layers": 2}] * 2000  # more networks than a float can count
-    assert said("fashion-mnist-10k", space={"blocks": blocks})["space"].startswith("2000 blocks, ")
+    blocks = [{"filters": 8, "layers": 2}] * 1000  # more networks than a float can count
+    assert said("fashion-mnist-10k", space={"blocks": blocks})["space"].startswith("1000 blocks, ")
     one = {"operator": ["sep"], "kernel": [3], "se": [0], "skip": ["none"], "filters": [1.0], "layers": [0]}
     assert said("fashion-mnist-10k", space={"choices": one})["space"] == "7 blocks, 1 networks"
 
