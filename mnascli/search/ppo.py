@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import copy
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -41,6 +43,17 @@ class PpoOptions(Schema):
     normalize: bool = Field(
         False, description="Divide advantages by their median size and cut them at 3: a failure cannot drown the rest."
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For computations as small as the controller's: sharing them out over the cores takes longer than doing them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Controller(nn.Module):
@@ -111,7 +124,7 @@ class Ppo(Searcher):
 
     def probabilities(self) -> dict[str, list[float]]:
         """The mean over sequences drawn from the controller, whose decisions hang on those before them."""
-        with torch.no_grad():
+        with one_thread(), torch.no_grad():
             choices, _ = self._controller.sample(DRAWN, torch.Generator().manual_seed(self.seed))
             means = self._controller.log_p(choices).exp().mean(dim=0).tolist()
         pairs = zip(self.space.decisions, means, strict=True)
@@ -120,11 +133,13 @@ class Ppo(Searcher):
     def _propose(self, count: int) -> list[Indices]:
         if count == 0:
             return []
-        choices, log_p = self._controller.sample(count, self._generator)
+        with one_thread():
+            choices, log_p = self._controller.sample(count, self._generator)
         proposals = [tuple(row) for row in choices.tolist()]
         self._asked.update(zip(proposals, log_p.tolist(), strict=True))
         return proposals
 
+    @one_thread()
     def _learn(self, results: list[tuple[Indices, float]]) -> None:
         for indices, reward in results:
             log_p = self._asked.pop(indices, None) or self._log_p_now(indices)

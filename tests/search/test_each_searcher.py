@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnascli.search import Result, create_searcher
-from mnascli.search.ppo import Ppo
+from mnascli.search.ppo import Controller, Ppo
 from mnascli.search.random_search import permute
 from mnascli.search.reinforce import Reinforce
 from mnascli.space import Space, make_space, network_id
@@ -203,6 +204,30 @@ def proposals_after_learning() -> list[tuple[int, ...]]:
         batch = searcher.ask(8)
         searcher.tell([Result(a, sum(SPACE.encode(a)) / 20) for a in batch])
     return [SPACE.encode(architecture) for architecture in searcher.ask(20)]
+
+
+def test_the_controller_computes_on_one_thread_and_leaves_their_number(
+    two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    for method in ("sample", "log_p"):
+        original = getattr(Controller, method)
+
+        def watched(*args: Any, original: Any = original) -> Any:
+            threads.append(torch.get_num_threads())
+            return original(*args)
+
+        monkeypatch.setattr(Controller, method, watched)
+    searcher = ppo(batch_size=4)
+    searcher.tell([Result(architecture, 0.5) for architecture in [*searcher.ask(4), SPACE.sample(random.Random(0))]])
+    searcher.probabilities()
+    assert len(threads) == 1 + searcher.options.epochs + 1 + 2
+    assert set(threads) == {1}
+    assert torch.get_num_threads() == 2
+    monkeypatch.setattr(Controller, "sample", None)
+    with pytest.raises(TypeError):
+        searcher.ask(1)
+    assert torch.get_num_threads() == 2
 
 
 def test_ppos_proposals_do_not_depend_on_the_threads(two_threads: None) -> None:
