@@ -165,9 +165,8 @@ def _result(trial: Trial, objective: Objective, run: Run) -> Result:
     """
     architecture = Architecture.parse(trial.architecture)
     if trial.state == "hopeless":
-        worst = min((one.accuracy for one in run.state.done() if one.accuracy is not None), default=0.0)
         latency_ms = dict(trial.latency_ms)
-        return Result(architecture, objective.reward(worst, latency_ms), None, latency_ms)
+        return Result(architecture, objective.reward(run.state.worst_accuracy or 0.0, latency_ms), None, latency_ms)
     if trial.reward is None:
         return Result(architecture, objective.failed)
     return Result(architecture, trial.reward, trial.accuracy, dict(trial.latency_ms))

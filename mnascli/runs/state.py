@@ -150,6 +150,7 @@ class RunState:
     failures_alike: int = 0  # failures of one stage and kind in a row, up to the last event
     last_failure: tuple[str, str] | None = None
     trials_wanted: int | None = None  # what a resumed search was told, over its configuration
+    worst_accuracy: float | None = None  # of the trials that are done
     stopped: str | None = None
     is_finished: bool = False
     began: float | None = None
@@ -251,6 +252,9 @@ class RunState:
                 self.failures_alike = 0
                 trial.state, trial.reward, trial.ended = "done", event["reward"], event["time"]
                 self._remember(trial)
+                if trial.accuracy is not None:
+                    worst = self.worst_accuracy
+                    self.worst_accuracy = trial.accuracy if worst is None else min(worst, trial.accuracy)
             case "hopeless":
                 trial.state, trial.ended = "hopeless", event["time"]
                 self._remember(trial)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import DEVICE, TARGET_MS, evaluate, small_space
@@ -91,6 +92,28 @@ def test_a_hopeless_candidate_is_not_trained_and_tells_the_searcher(tmp_path: Pa
     # As the worst accuracy so far at its own latency: below every trained one, above a failure.
     assert [result.reward for result in told[::2]] == pytest.approx([0.51 * 10 / 31] * 4)
     assert all(result.accuracy is None and result.latency_ms == {DEVICE: 31.0} for result in told[::2])
+
+
+def test_a_step_looks_at_its_own_batch_and_not_at_all_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search of many trials, half of them hopeless, takes time in proportion to their number."""
+
+    class Watched(dict[int, Any]):
+        def values(self) -> Any:
+            raise AssertionError("all trials were looked at")
+
+        __iter__ = items = values
+
+    objective = Objective(hopeless=3.0, target_ms={DEVICE: TARGET_MS / 4})
+    with create_run(tmp_path / "run", "", {}) as run:
+        run.append("target_set", target_ms={DEVICE: TARGET_MS / 4}, why="test")
+        run.state.trials = Watched()
+        for name in ("random", "evolution"):
+            searcher = create_searcher(name, small_space(), seed=1)
+            run.state.searcher_file = None
+            wanted = len(run.state.trials) + 20
+            search(run, searcher, evaluate, objective, trials=wanted, batch=4, failures=100)
+        ended = [run.state.trials[number].state for number in range(40)]
+        assert min(ended.count("hopeless"), ended.count("done")) > 5
 
 
 def test_what_the_searcher_has_learned_is_logged_with_each_step(tmp_path: Path) -> None:

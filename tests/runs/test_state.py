@@ -54,6 +54,16 @@ def test_the_best_meets_the_target_where_one_does() -> None:
     assert state.best() is state.trials[2]
 
 
+def test_the_worst_accuracy_is_that_of_trials_that_are_done() -> None:
+    rows: list[tuple[str, dict[str, Any]]] = [asked(0, 0, 1, 2, 3)]
+    assert search(*rows).worst_accuracy is None
+    rows += [trained(0, 0.1), failed(0), trained(3, 0.2)]
+    for trial, accuracy in ((1, 0.7), (2, 0.6)):
+        rows += [measured(trial, 5.0), trained(trial, accuracy), ("done", {"trial": trial, "reward": accuracy})]
+    assert search(*rows).worst_accuracy == 0.6
+    assert search(*rows, measured(3, 5.0), ("done", {"trial": 3, "reward": 0.2})).worst_accuracy == 0.2
+
+
 def test_under_the_absolute_reward_the_best_is_near_the_target() -> None:
     rows = [("target_set", {"target_ms": {"host": 10.0}, "objective": "absolute", "why": "given"}), asked(0, 0, 1, 2)]
     for trial, latency_ms, accuracy, reward in ((0, 5.0, 0.72, 0.67), (1, 9.9, 0.70, 0.699), (2, 10.1, 0.75, 0.749)):
