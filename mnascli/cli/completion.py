@@ -8,10 +8,29 @@ from pathlib import Path
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Zoo names and runs; after `RUN:` its trials are the user's to know."""
+    """Zoo names and runs; after `RUN:` the trials of that run."""
     from mnascli.space import ZOO
 
+    run, colon, _ = incomplete.rpartition(":")
+    if colon:
+        return _starting(incomplete, [f"{run}:{trial}" for trial in _trials(run)])
     return _starting(incomplete, [*ZOO, *_runs()])
+
+
+def after_colon() -> list[str]:
+    """What bash, asking for a completion, is to put after `RUN:`; nothing where it asks for something else.
+
+    A colon ends a word there: what is asked for is an argument of its own, of which typer knows nothing.
+    """
+    if os.environ.get("_MNAS_COMPLETE") != "complete_bash":
+        return []
+    words, current = os.environ.get("COMP_WORDS", "").split(), int(os.environ.get("COMP_CWORD", "0"))
+    before, incomplete = words[:current], "".join(words[current : current + 1])
+    if incomplete == ":":
+        before, incomplete = [*before, ":"], ""
+    if len(before) < 2 or before[-1] != ":":
+        return []
+    return _starting(incomplete, _trials(before[-2]))
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -46,9 +65,24 @@ def _runs() -> list[str]:
     from mnascli.runs import RunError, list_runs
 
     try:
-        return [path.name for path in list_runs(Path(os.environ.get("MNAS_RUNS", "runs")))]
+        return [path.name for path in list_runs(_root())]
     except (RunError, OSError):  # for a <TAB> no error is told
         return []
+
+
+def _trials(run: str) -> list[str]:
+    """The numbers of a run's trials; none for what is no run, or a damaged one."""
+    from mnascli.errors import MnasError
+    from mnascli.runs import find_run, read_state
+
+    try:
+        return [str(trial) for trial in read_state(find_run(run, _root())).trials]
+    except (MnasError, OSError):
+        return []
+
+
+def _root() -> Path:
+    return Path(os.environ.get("MNAS_RUNS", "runs"))
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:

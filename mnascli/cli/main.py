@@ -28,6 +28,7 @@ from mnascli.cli import (
     templates,
     train,
 )
+from mnascli.cli.completion import after_colon
 from mnascli.cli.output import fail
 from mnascli.cli.streams import guarded
 from mnascli.errors import MnasError, StoppedByUserError, reason
@@ -86,6 +87,9 @@ def main() -> None:
 def _run(as_json: bool) -> int:
     """The exit code."""
     try:
+        if trials := after_colon():
+            print("\n".join(trials))
+            return 0
         code = int(app(prog_name="mnas", standalone_mode=False) or 0)
         sys.stdout.flush()
         if code == StoppedByUserError.exit_code:  # what typer makes of KeyboardInterrupt

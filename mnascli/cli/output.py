@@ -22,6 +22,8 @@ RunsOption = Annotated[
     Path, typer.Option("--runs", envvar="MNAS_RUNS", help="Folder of the run directories.", show_default=True)
 ]
 RUNS = Path("runs")
+LEAST = 6  # characters that a column is cut to
+GAP = 2  # characters between the columns of a table
 
 
 def say(message: str) -> None:
@@ -51,20 +53,37 @@ def print_json(values: dict[str, Any]) -> None:
     print(json.dumps({"schema": SCHEMA, **values}, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table on stdout; every column but the first is set to the right where all of it is numbers."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, *, one_line: bool = False
+) -> None:
+    """A table on stdout; every column but the first is set to the right where all of it is numbers.
+
+    `one_line`: on a terminal each row is one line, the last column being cut to what the others leave of it.
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    cells = [[_text(value) for value in row] for row in rows]
-    for index, column in enumerate(columns):
-        numeric = index > 0 and all(_is_number(row[index]) for row in cells)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    cells = [[Text(_text(value)) for value in row] for row in rows]  # Text: a reason may look like rich's markup
+    if one_line:
+        cells = [[Text(" ".join(cell.plain.split())) for cell in row] for row in cells]
+    lengths = [
+        max([len(name), *(cell.cell_len for cell in column)]) for name, *column in zip(columns, *cells, strict=True)
+    ]
+    # In a pipe there is no width to fit: a row stays on its line, whole.
+    console = Console() if sys.stdout.isatty() else Console(width=sum(lengths) + GAP * len(lengths))
+    table = Table(title=title and Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    header = [*map(Text, columns)]
+    if one_line:
+        room = console.width - sum(lengths[:-1]) - GAP * len(lengths[:-1])
+        for row in (header, *cells):
+            row[-1].truncate(max(room, LEAST), overflow="ellipsis")
+    for index, column in enumerate(header):
+        numeric = index > 0 and all(_is_number(row[index].plain) for row in cells)
+        justify: Any = "right" if numeric else "left"
+        table.add_column(column, justify=justify, overflow="ellipsis" if one_line else "fold", no_wrap=one_line)
     for row in cells:
         table.add_row(*row)
-    # In a pipe there is no width to fit: a row stays on its line.
-    console = Console() if sys.stdout.isatty() else Console(width=max(400, 80))
     console.print(table)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnascli.cli.completion import complete_run
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table
 from mnascli.errors import TargetMissedError
+
+if TYPE_CHECKING:
+    from mnascli.runs import RunState
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run's name or folder.")]
 
@@ -44,7 +47,7 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
         print_json({"runs": entries})
     else:
         columns = ("run", "state", "trials", "failed", "best_accuracy", "problem")
-        print_table(columns, [[entry.get(column) for column in columns] for entry in entries])
+        print_table(columns, [[entry.get(column) for column in columns] for entry in entries], one_line=True)
 
 
 @app.command("front")
@@ -71,10 +74,15 @@ def show_front(
         print_json({"run": str(path), **found})
     else:
         columns = ("trial", "latency_ms", "accuracy", "test", "architecture")
-        print_table(columns, [[row[column] for column in columns] for row in found["front"]], f"On {found['device']}:")
+        print_table(
+            columns,
+            [[row[column] for column in columns] for row in found["front"]],
+            f"On {found['device']}:",
+            one_line=True,
+        )
         if found["winners"]:
             rows = [[one["target_ms"], *_winner(one["winner"], columns)] for one in found["winners"]]
-            print_table(("target_ms", *columns), rows, title="\nThe most accurate within each target:")
+            print_table(("target_ms", *columns), rows, title="\nThe most accurate within each target:", one_line=True)
             print(f"\ntrain one in full with `mnas train {path.name}:TRIAL`, export it with `mnas export`")
     missed = [f"{one['target_ms']:g}" for one in found["winners"] if one["winner"] is None]
     if missed:
@@ -116,7 +124,7 @@ def validate(
         print_json({"run": str(path), **outcome})
         return
     columns = ("trial", "proxy", "full", "architecture")
-    print_table(columns, [[row[column] for column in columns] for row in outcome["candidates"]])
+    print_table(columns, [[row[column] for column in columns] for row in outcome["candidates"]], one_line=True)
     print(f"\n{verdict(outcome)}")
 
 
@@ -152,28 +160,58 @@ def show(
                 "verdict": trial.verdict,
                 "reward": trial.reward,
                 "failure": trial.failure,
+                "test": _test(state, trial.trial),
+                "winner": trial.trial == state.chosen,
             }
             for trial in state.trials.values()
         ]
         devices = [asdict(device) for device in state.devices.values()]
         print_json({**summarize(path, state), "trials": trials, "devices": devices, "paused": state.paused})
         return
+    several = len({device for trial in state.trials.values() for device in trial.latency_ms}) > 1
     rows = []
     for trial in state.trials.values():
-        latency = " ".join(f"{device}={ms:.3f}" for device, ms in trial.latency_ms.items())
+        latency = " ".join(f"{device}={ms:.3f}" if several else f"{ms:.3f}" for device, ms in trial.latency_ms.items())
+        what = f"{trial.state}, winner" if trial.trial == state.chosen else trial.state
         last = trial.failure["reason"] if trial.failure else trial.architecture
-        rows.append((trial.trial, trial.state, trial.accuracy, latency, trial.reward, last))
-    print_table(("trial", "state", "accuracy", "latency_ms", "reward", "architecture"), rows)
+        numbers = (trial.accuracy, _test(state, trial.trial), latency or None, trial.reward)
+        rows.append((trial.trial, what, *numbers, last))
+    columns = ("trial", "state", "accuracy", "test", "latency_ms", "reward", "architecture")
+    print_table(columns, rows, one_line=True)
     if state.devices:
         about = [
             (one.device, one.name, one.serial, one.state, one.measured, one.losses, one.reason)
             for one in state.devices.values()
         ]
-        columns = ("latencies under", "device", "serial", "state", "measured", "times lost", "why")
-        print_table(columns, about, title="\nDevices:")
+        columns = ("latencies", "device", "serial", "state", "measured", "lost", "why")
+        print_table(columns, about, title="\nDevices:", one_line=True)
+    print(f"\n{_best(state)}")
     targets = in_words(state.targets_ms)
-    print(f"\ntarget: {targets or 'not set yet'}; phase: {'finished' if state.is_finished else state.phase}")
+    print(f"target: {targets or 'not set yet'}; phase: {'finished' if state.is_finished else state.phase}")
     for device, reason in state.paused.items():
         print(f"paused: {device}: {reason}")
     if state.stopped:
         print(f"stopped: {state.stopped}")
+
+
+def _test(state: RunState, trial: int) -> float | None:
+    """The mean test accuracy of a trial's full trainings, None where it had none."""
+    from statistics import fmean
+
+    from mnascli.runs.winner import trained_in_full
+
+    return fmean(tests) if (tests := trained_in_full(state, trial)) else None
+
+
+def _best(state: RunState) -> str:
+    """Who won, in a line."""
+    from mnascli.runs.winner import winner
+
+    best = winner(state)
+    if best is None:
+        return "winner: none yet: no trial gave a result"
+    test = _test(state, best.trial)
+    full = "" if test is None else f", {test:.3f} on test after full training"
+    said = "winner" if state.chosen is not None else "best so far"
+    accuracy = "-" if best.accuracy is None else f"{best.accuracy:.3f}"
+    return f"{said}: trial {best.trial}: accuracy {accuracy} in the search{full}, {in_words(best.latency_ms)}"

@@ -46,13 +46,20 @@ def test_every_command_has_help_with_an_example_of_itself(name: str) -> None:
         ("mnas models show mnasnet-", {"mnasnet-a1", "mnasnet-b1"}),
         ("mnas models show my-", {"my-run"}),
         ("mnas report my", {"my-run"}),
+        ("mnas train my-run:", {"my-run:0", "my-run:1", "my-run:12"}),
+        ("mnas train my-run:1", {"my-run:1", "my-run:12"}),
+        # As bash takes the words apart: at a colon.
+        ("mnas train my-run :", {"0", "1", "12"}),
+        ("mnas benchmark mnasnet-a1 my-run : 1", {"1", "12"}),
         ("mnas search --template q", {"quick", "quick-supernet"}),
         ("mnas benchmark mnasnet-a1 --device h", {"host"}),
         ("mnas doc", {"doctor"}),
     ],
 )
 def test_the_shell_completes_names(words: str, expected: set[str], tmp_path: Path) -> None:
-    create_run(tmp_path / "my-run", "", {}).close()
+    with create_run(tmp_path / "my-run", "", {}) as run:
+        trials = [{"trial": trial, "architecture": "-"} for trial in (0, 1, 12)]
+        run.append("asked", step=0, searcher="-", trials=trials)
     count = str(len(words.split()) - 1)
     completion = {"_MNAS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
     other = {"MNAS_RUNS": str(tmp_path), "ANDROID_ADB_SERVER_PORT": "1", "PYTHONPATH": str(ROOT)}
