@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass
 class _State:
-    """Of this process. `waiting`: an interrupt came within `whole_steps` and is raised at the end of the step."""
+    """Of this process. `waiting`: an interrupt came within `whole` and is raised at its end."""
 
     message: str = HEARD
     descriptor: int = 2
@@ -39,10 +39,11 @@ _state = _State()
 def listening() -> Iterator[None]:
     """While it lasts, the first signal says `HEARD` on stderr and raises KeyboardInterrupt, the second ends at once.
 
-    A signal that is ignored (nohup, a job in the background) stays so. Does nothing outside the main thread.
+    A signal that is ignored (nohup, a job in the background) stays so. Does nothing outside the main thread, nor in
+    processes that torchrun started: it ends them, and one that waits for the others in native code hears nothing.
     """
     global _state
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or "TORCHELASTIC_RUN_ID" in os.environ:
         yield
         return
     # A descriptor of its own: converters turn 2 away while they work, for they are talkative.
@@ -80,17 +81,30 @@ def saying(message: str) -> Iterator[None]:
         _state.message = before
 
 
+@contextmanager
+def whole() -> Iterator[None]:
+    """An interrupt that comes in this block waits for its end, so that all of it is done or nothing."""
+    state = _state
+    state.holds += 1
+    try:
+        yield
+    finally:
+        state.holds -= 1
+    if state.waiting and not state.holds:
+        state.waiting = False
+        raise KeyboardInterrupt
+
+
+def was_heard() -> bool:
+    """Whether an interrupt is one that `listening` heard, so that every `whole` is. Python's own comes anywhere."""
+    return _state.heard_at is not None
+
+
 def whole_steps(items: Iterable[T]) -> Iterator[T]:
     """The items; an interrupt that comes while the caller works on one waits until it asks for the next."""
     for item in items:
-        _state.holds += 1
-        try:
+        with whole():
             yield item
-        finally:
-            _state.holds -= 1
-        if _state.waiting and not _state.holds:
-            _state.waiting = False
-            raise KeyboardInterrupt
 
 
 def _heard() -> None:

@@ -28,7 +28,7 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
 
     Example: mnas runs list
     """
-    from mnascli.runs import RunError, read_state
+    from mnascli.runs import RunError, read_state, standing
     from mnascli.runs import list_runs as find
     from mnascli.runs.winner import winner
 
@@ -40,13 +40,15 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
             entries.append({"run": path.name, "state": "damaged", "problem": str(error)})
             continue
         best = winner(state)
-        word = "finished" if state.is_finished else "stopped" if state.stopped else state.phase
-        entry = {"run": path.name, "state": word, "trials": len(state.done()), "failed": len(state.failed())}
-        entries.append({**entry, "best_accuracy": best.accuracy if best else None, "problem": state.stopped or ""})
+        word = standing(path, state)
+        problem = state.stopped or (f"go on with mnas search --resume {path.name}" if word == "interrupted" else "")
+        entry = {"run": path.name, "state": word, "phase": state.phase, "trials": len(state.done())}
+        entry |= {"failed": len(state.failed()), "best_accuracy": best.accuracy if best else None, "problem": problem}
+        entries.append(entry)
     if as_json:
         print_json({"runs": entries})
     else:
-        columns = ("run", "state", "trials", "failed", "best_accuracy", "problem")
+        columns = ("run", "state", "phase", "trials", "failed", "best_accuracy", "problem")
         print_table(columns, [[entry.get(column) for column in columns] for entry in entries], one_line=True)
 
 
@@ -144,16 +146,17 @@ def show(
     """
     from dataclasses import asdict
 
-    from mnascli.runs import find_run, read_state
+    from mnascli.runs import find_run, read_state, standing, trial_standing
     from mnascli.runs.summary import summarize
 
     path = find_run(run, Path(runs))
     state = read_state(path)
+    word = standing(path, state)
     if as_json:
         trials = [
             {
                 "trial": trial.trial,
-                "state": trial.state,
+                "state": trial_standing(trial, word),
                 "architecture": trial.architecture,
                 "accuracy": trial.accuracy,
                 "latency_ms": trial.latency_ms,
@@ -166,13 +169,14 @@ def show(
             for trial in state.trials.values()
         ]
         devices = [asdict(device) for device in state.devices.values()]
-        print_json({**summarize(path, state), "trials": trials, "devices": devices, "paused": state.paused})
+        how = {"state": word, "phase": state.phase, "trials": trials, "devices": devices, "paused": state.paused}
+        print_json({**summarize(path, state), **how})
         return
     several = len({device for trial in state.trials.values() for device in trial.latency_ms}) > 1
     rows = []
     for trial in state.trials.values():
         latency = " ".join(f"{device}={ms:.3f}" if several else f"{ms:.3f}" for device, ms in trial.latency_ms.items())
-        what = f"{trial.state}, winner" if trial.trial == state.chosen else trial.state
+        what = trial_standing(trial, word) + (", winner" if trial.trial == state.chosen else "")
         last = trial.failure["reason"] if trial.failure else trial.architecture
         numbers = (trial.accuracy, _test(state, trial.trial), latency or None, trial.reward)
         rows.append((trial.trial, what, *numbers, last))
@@ -187,7 +191,10 @@ def show(
         print_table(columns, about, title="\nDevices:", one_line=True)
     print(f"\n{_best(state)}")
     targets = in_words(state.targets_ms)
-    print(f"target: {targets or 'not set yet'}; phase: {'finished' if state.is_finished else state.phase}")
+    phase = "" if state.is_finished else f", in phase {state.phase}"
+    print(f"target: {targets or 'not set yet'}; {word}{phase}")
+    if word == "interrupted":
+        print(f"go on with: mnas search --resume {path}")
     for device, reason in state.paused.items():
         print(f"paused: {device}: {reason}")
     if state.stopped:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +13,8 @@ import typer
 
 from mnascli.cli.models import ModelArgument, SizeOption, WidthOption
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
+from mnascli.errors import StoppedByUserError
+from mnascli.interrupts import AGAIN, saying
 
 DataOption = Annotated[
     str | None,
@@ -82,23 +86,34 @@ def train(
     """
     from mnascli.cli.progress import Working
     from mnascli.engine.config import final_data, final_recipe
-    from mnascli.engine.long_training import Options, train_model
+    from mnascli.engine.long_training import Options, is_begun, train_model
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
     recipe = final_recipe(model, runs, template, settings or [], flags)
-    with Working(f"training {model}", quiet=os.environ.get("RANK", "0") != "0") as working:
-        result = train_model(
-            model,
-            runs,
-            data=data or final_data(model, runs, template),
-            recipe=recipe,
-            options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
-            folder=output,
-            say=working.say,
-            step=working.step,
-            width=width,
-            size=size,
-        )
+    try:
+        with (
+            saying(f"stopping: saving what is trained; {AGAIN}"),
+            Working(f"training {model}", quiet=os.environ.get("RANK", "0") != "0") as working,
+        ):
+            result = train_model(
+                model,
+                runs,
+                data=data or final_data(model, runs, template),
+                recipe=recipe,
+                options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
+                folder=output,
+                say=working.say,
+                step=working.step,
+                width=width,
+                size=size,
+            )
+    except KeyboardInterrupt:
+        if not is_begun(output):
+            raise StoppedByUserError("interrupted before the first step: nothing was trained yet") from None
+        again = shlex.join(["mnas", *sys.argv[1:]])
+        raise StoppedByUserError(
+            f"interrupted; what is trained is kept in {output}: the same command goes on with it: {again}"
+        ) from None
     if result is None:
         return
     if as_json:

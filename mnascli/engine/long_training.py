@@ -122,6 +122,11 @@ def train_model(
     }
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether there is a training that can be gone on with."""
+    return paths.is_file(folder / FILE)
+
+
 def _as_seen_by(start: Pretrained, dataset: Dataset) -> Dataset:
     """The data normalised as what the weights were trained on, where the colours are the same."""
     return replace(dataset, mean=start.mean, std=start.std) if len(start.mean) == dataset.channels else dataset

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from mnascli.errors import MnasError
 from mnascli.intervals import wilson
 from mnascli.report.words import ms, number
-from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta
+from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta, standing
 from mnascli.runs.summary import comparison
 from mnascli.runs.winner import winner
 from mnascli.schema import read_yaml
@@ -109,9 +109,9 @@ class Content:
 
     @property
     def condition(self) -> str:
-        """finished, stopped, or the phase it is in."""
-        state = self.state
-        return "finished" if state.is_finished else "stopped" if state.stopped else state.phase
+        """What state it is in, and unless it is finished in which phase."""
+        word = standing(self.path, self.state)
+        return word if word == "finished" else f"{word}, phase {self.state.phase}"
 
     @property
     def devices(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from mnascli.runs.directory import Run, create_run, find_run, is_run, list_runs, open_run, read_meta, read_state
 from mnascli.runs.log import Event, EventReader, RunError, write_atomically
+from mnascli.runs.standing import is_written, standing, trial_standing
 from mnascli.runs.state import RunState, Trial, fold
 from mnascli.runs.views import DeviceView, Overview, Plan, Point, overview
 
@@ -20,10 +21,13 @@ __all__ = [
     "find_run",
     "fold",
     "is_run",
+    "is_written",
     "list_runs",
     "open_run",
     "overview",
     "read_meta",
     "read_state",
+    "standing",
+    "trial_standing",
     "write_atomically",
 ]

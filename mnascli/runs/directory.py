@@ -11,16 +11,20 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from mnascli import paths
 from mnascli.errors import UsageError, reason
 from mnascli.runs.log import Event, EventReader, EventWriter, RunError, write_atomically
+from mnascli.runs.standing import LOCK
 from mnascli.runs.state import RunState, fold
 
 EVENTS = "events.jsonl"
+LOOKS, LOOK_S = 10, 0.02  # how often, and how long apart, a lock is tried
 NAME_BYTES = 200  # of the 255 that a file's name may have: the exported file is named after the run, with more behind
 
 
@@ -62,6 +66,8 @@ class Run:
     def close(self) -> None:
         """Let another process write. The lock goes with the process too, also under SIGKILL."""
         self._log.close()
+        with suppress(OSError, ValueError):  # full disk, or closed already
+            self._lock.truncate(0)  # nobody on any machine writes it any more
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -150,17 +156,23 @@ def find_run(name: str, root: Path) -> Path:
 
 
 def _lock(path: Path) -> Any:
+    """The lock file, held. `is_written` holds it for a moment when it looks, so one that is taken is tried again."""
     try:
-        file = (path / "LOCK").open("a+")
+        file = (path / LOCK).open("a+")
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {reason(error)}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        file.close()
-        raise RunError(f"{path}: {holder} is writing this run; wait for it or stop it first") from error
+    for attempt in range(LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if attempt < LOOKS - 1:
+                time.sleep(LOOK_S)
+                continue
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise RunError(f"{path}: {holder} is writing this run; wait for it or stop it first") from error
     file.truncate(0)
     file.write(f"process {os.getpid()} on {os.uname().nodename}")
     file.flush()

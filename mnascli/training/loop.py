@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mnascli.data.dataset import Dataset
 from mnascli.errors import MnasError, UsageError
+from mnascli.interrupts import whole, whole_steps
 from mnascli.nets.network import Network
 from mnascli.training.average import Average
 from mnascli.training.batches import Batches, ToInput
@@ -25,7 +26,7 @@ from mnascli.training.mixing import mix
 from mnascli.training.optimizers import make_optimizer
 from mnascli.training.processes import Group, join_group, joined_batch_norm
 from mnascli.training.recipe import Recipe
-from mnascli.training.resume import Progress, Resumable, training_id
+from mnascli.training.resume import Progress, Resumable, saved_at_interrupt, training_id
 from mnascli.training.scoring import evaluate
 
 CHECK_STEPS = 20  # steps between two looks at the loss, each of which makes an accelerator wait
@@ -71,8 +72,9 @@ def train(
 ) -> Trained:
     """Train `network` in place; it is on the CPU afterwards, with the averaged weights if the recipe averages.
 
-    With a `folder`, the state is saved there every `save_every_s` seconds and at the end, and a training found there is
-    gone on with: on the same machine its weights become, bit for bit, those of a training that was never interrupted.
+    With a `folder`, the state is saved there every `save_every_s` seconds, at Ctrl-C and at the end, and a training
+    found there is gone on with: on the same machine its weights become, bit for bit, those of a training that was
+    never interrupted.
     `on_epoch` is called with the number of each epoch (from 1) and its validation accuracy; `on_steps` now and then
     with the number of steps done, the mean loss since its last call, and the learning rate. `threads` are CPU threads,
     None leaves their number as it is. `workers` are processes that decode pictures, None as many as suit the machine.
@@ -111,14 +113,15 @@ def train(
     saved_at = time.monotonic()
     told = (progress.step, loss_sum.item())
 
-    with joined_batch_norm(network, recipe.sync_batch_norm and group.size > 1):
-        while progress.step < recipe.epochs * batches.per_epoch:
-            epoch, begin = divmod(progress.step, batches.per_epoch)
+    joined = joined_batch_norm(network, recipe.sync_batch_norm and group.size > 1)
+    with joined, saved_at_interrupt(resumable, progress):
+        while len(progress.history) < recipe.epochs:
+            epoch = len(progress.history)
+            begin = progress.step - epoch * batches.per_epoch  # all of it where the evaluation was interrupted
             network.train()
             for module in frozen:
                 module.eval()
-            for index, (images, labels) in enumerate(batches.epoch(epoch, begin), begin):
-                # Between steps, so that what is saved is never behind an epoch's last step and before its evaluation.
+            for index, (images, labels) in whole_steps(enumerate(batches.epoch(epoch, begin), begin)):
                 if resumable is not None and _is_time(saved_at + save_every_s, index, group):
                     resumable.save(progress)
                     saved_at = time.monotonic()
@@ -161,15 +164,16 @@ def train(
 
             _check_finite(loss_sum, progress.step)
             loss_of_epoch = group.mean(loss_sum).item() / batches.per_epoch
-            loss_sum.zero_()
-            told = (progress.step, 0.0)
             # Not after the first epoch, which may begin with a jump.
             if epoch > recipe.warmup_epochs and _diverged(loss_of_epoch, progress, math.log(len(dataset.classes))):
                 raise TrainingError(f"the training diverged: loss {loss_of_epoch:.3g} in epoch {epoch + 1}{ADVICE}")
             group.share([*network.buffers(), *(average.averages.values() if average is not None else ())])
             with average.applied() if average is not None else nullcontext():
                 accuracy = evaluate(network, dataset.validation, dataset, group).top1
-            progress.history.append({"epoch": epoch + 1, "loss": loss_of_epoch, "accuracy": accuracy})
+            with whole():
+                progress.history.append({"epoch": epoch + 1, "loss": loss_of_epoch, "accuracy": accuracy})
+                loss_sum.zero_()
+                told = (progress.step, 0.0)
             if on_epoch is not None:
                 on_epoch(epoch + 1, accuracy)
 

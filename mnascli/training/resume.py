@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 
 from mnascli.data.dataset import Dataset
 from mnascli.errors import UsageError
+from mnascli.interrupts import was_heard
 from mnascli.nets.network import Network
 from mnascli.training.average import Average
 from mnascli.training.processes import Group
@@ -77,6 +79,17 @@ class Resumable:
 
     def _tensors(self) -> dict[str, Tensor]:
         return changing("network", self.network, self.optimizer, self.average, self.loss_sum)
+
+
+@contextmanager
+def saved_at_interrupt(resumable: Resumable | None, progress: Progress) -> Iterator[None]:
+    """Save the state where Ctrl-C ends the block. Not of several processes: each of them is at another step then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if resumable is not None and resumable.group.size == 1 and was_heard():
+            resumable.save(progress)
+        raise
 
 
 def changing(

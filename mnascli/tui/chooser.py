@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 
 from mnascli.runs import list_runs
 from mnascli.tui import words
-from mnascli.tui.source import RunSource
+from mnascli.tui.source import WORDS, RunSource
 
 READ_S = 0.03
 
@@ -95,9 +95,7 @@ def line(path: Path, source: RunSource | None = None) -> Text:
         return text.append("   ✗ damaged: ", style="red").append(source.problem, style="red")
     view = source.overview
     state = view.state
-    word = "✓ finished" if state.is_finished else "✗ stopped" if state.stopped else f"{state.phase}"
-    if not state.is_finished and source.is_written():
-        word = f"▶ {word}"
+    word = WORDS[source.word] + ("" if source.word in ("finished", "new") else f", {state.phase}")
     text.append(f"   {word}   {view.done} trials, {view.failed} failed")
     if view.best is not None:
         text.append(f"   best {words.number(view.best.accuracy)}")

@@ -20,19 +20,11 @@ from mnascli.tui.panel import Panel
 from mnascli.tui.plane import Plane
 from mnascli.tui.progress_panel import ProgressPanel
 from mnascli.tui.rewards import Rewards
-from mnascli.tui.source import RunSource
+from mnascli.tui.source import WORDS, RunSource
 from mnascli.tui.trial_screen import TrialScreen
 from mnascli.tui.trials_table import Rows, TrialsTable
 
 TICK_S = 0.1
-WORDS = {
-    "finished": "✓ finished",
-    "stopped": "✗ stopped",
-    "new": "nothing in the log yet",
-    "running": "▶ running",
-    "interrupted": "‖ interrupted",
-    "unknown": "on another machine",
-}
 READ_S = 0.05  # of each tick at most, for reading the log
 TABS = ("overview", "plane", "rewards", "devices", "trials", "learned", "log")
 

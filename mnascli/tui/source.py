@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +9,18 @@ from typing import Any
 
 import yaml
 
-from mnascli.runs import Event, EventReader, Overview, Plan, RunError
+from mnascli.runs import Event, EventReader, Overview, Plan, RunError, is_written, standing
 from mnascli.runs.summary import summarize
 
 LOG = "events.jsonl"
+WORDS = {
+    "finished": "✓ finished",
+    "stopped": "✗ stopped",
+    "new": "nothing in the log yet",
+    "running": "▶ running",
+    "interrupted": "‖ interrupted",
+    "unknown": "on another machine",
+}
 CHECK_EVERY = 64  # events between two looks at the clock
 
 
@@ -81,37 +87,14 @@ class RunSource:
         return min(1.0, self._reader.offset / size) if size else 1.0
 
     def is_written(self) -> bool | None:
-        """Whether a process is writing the run; None where that cannot be told (another machine's).
-
-        Only looks: taking the lock, be it for a moment, could keep a search from starting.
-        """
-        try:
-            holder = re.fullmatch(r"process (\d+) on (\S+)", (self.path / "LOCK").read_text().strip())
-        except OSError:
-            return False
-        if holder is None:
-            return False
-        if holder[2] != os.uname().nodename:
-            return None
-        try:
-            os.kill(int(holder[1]), 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return not self.overview.state.is_finished
+        """Whether the run is being written and not finished; None where that cannot be told (another machine's)."""
+        written = is_written(self.path)
+        return written and not self.overview.state.is_finished
 
     @property
     def word(self) -> str:
-        """finished, stopped, new, running, interrupted, or unknown (another machine may be writing it)."""
-        state = self.overview.state
-        if state.is_finished:
-            return "finished"
-        if state.stopped:
-            return "stopped"
-        if state.began is None:
-            return "new"
-        return {True: "running", False: "interrupted", None: "unknown"}[self.is_written()]
+        """What state the run is in, see `mnascli.runs.standing`."""
+        return standing(self.path, self.overview.state)
 
     def to_json(self) -> dict[str, Any]:
         """How the run stands, JSON-ready: what `mnas search --json` ends with, and how far it is. Reads all of the log.

@@ -1,6 +1,10 @@
 """`mnas train` as its user runs it: flags, resuming, pre-trained starts, and what is said where something is wrong."""
 
 import io
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from mnascli import nets
 from mnascli.data.dataset import Split, from_arrays
 from mnascli.space import Architecture
 from mnascli.training import Recipe, save_checkpoint
+from mnascli.training.tensors import read_about
 
 NET = "stem_s2_c8,ds_r1_k3_s1_c8,ir_r1_k3_s2_e2_c8,head_c16,net_i16"
 SHORT = ("--epochs", "1", "--batch-size", "16", "--threads", "1", "--device", "cpu")
@@ -152,3 +157,31 @@ def test_nothing_is_overwritten(tmp_path: Path, pictures: Path) -> None:
     done = mnas("evaluate", tmp_path / "net")  # the bundled data has ten classes
     assert done.returncode == 2
     assert "has 2 classes" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_kill_save_and_say_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
+    command = ["train", "stem_s2_c4,ds_r1_k3_s2_c8,head_c16,net_i28", "--threads", "1", "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnascli.cli.main", *command, "--epochs", "5000", "--output", "my net"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        said = ""
+        while "epoch 1/5000" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(number)
+        out, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and out == ""
+    lines = [line for line in rest.splitlines() if "epoch" not in line or "mnas" in line]
+    assert lines[0] == "stopping: saving what is trained; press Ctrl-C again to leave at once"
+    assert lines[-1].startswith("mnas: interrupted; what is trained is kept in my net: the same command goes on")
+    assert lines[-1].endswith("--epochs 5000 --output 'my net'")
+    assert read_about(tmp_path / "my net" / "training.safetensors")["step"] > 0
+    assert not (tmp_path / "my net" / "model.safetensors").exists()

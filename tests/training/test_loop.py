@@ -15,11 +15,13 @@ from training_helpers import tiny_data, tiny_network
 from mnascli import nets
 from mnascli.data.dataset import Split, from_arrays
 from mnascli.errors import MnasError, UsageError
+from mnascli.interrupts import listening
 from mnascli.space import ZOO, Architecture, load
 from mnascli.training import Recipe, TrainingError, evaluate, load_checkpoint, seconds_per_epoch, train
 from mnascli.training.batches import ToInput
 from mnascli.training.loop import _diverged
 from mnascli.training.resume import FILE, Progress
+from mnascli.training.tensors import read_about
 
 ROOT = Path(__file__).parents[2]
 FULL = Recipe(
@@ -107,6 +109,43 @@ def test_so_does_one_whose_pictures_workers_decode(tmp_path):
     resumed, trained_again = fit(recipe, tmp_path, workers=1)
     assert_same_weights(whole, resumed)
     assert trained_again == trained
+
+
+@pytest.mark.parametrize("where", ["in a step", "while an epoch is judged", "at its end"])
+def test_ctrl_c_saves_the_last_whole_step(tmp_path, monkeypatch, where):
+    whole, trained = fit(FULL)
+    press = partial(os.kill, os.getpid(), signal.SIGINT)
+    undo = stop_after(4, press) if where == "in a step" else lambda: None
+    judged = iter(range(1000))
+
+    def judge(*arguments):
+        if where == "while an epoch is judged" and next(judged) == 1:
+            press()
+        return evaluate(*arguments)
+
+    monkeypatch.setattr("mnascli.training.loop.evaluate", judge)
+    at_end = {"on_epoch": lambda epoch, accuracy: press() if epoch == 2 else None} if where == "at its end" else {}
+    try:
+        with listening(), pytest.raises(KeyboardInterrupt):
+            fit(FULL, tmp_path, save_every_s=1e9, **at_end)
+    finally:
+        undo()
+    monkeypatch.undo()
+    assert read_about(tmp_path / FILE)["step"] == {"in a step": 5}.get(where, 6)
+    resumed, trained_again = fit(FULL, tmp_path)
+    assert_same_weights(whole, resumed)
+    assert trained_again == trained
+
+
+def test_an_interrupt_that_breaks_a_step_saves_nothing(tmp_path):
+    """Python's own comes anywhere, so that weights may be of the step and their moments not yet."""
+    undo = stop_after(4, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(FULL, tmp_path, save_every_s=1e9)
+    finally:
+        undo()
+    assert not (tmp_path / FILE).exists()
 
 
 def interrupt():
