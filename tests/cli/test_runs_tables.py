@@ -42,6 +42,7 @@ def add_end(run: Run) -> None:
         values = {"trial": n, "seed": seed, "validation": 0.8, "selection": test, "test": test}
         run.append("long_trained", model=f"trial-{n}", architecture=ARCHITECTURE, checkpoint="-", **values)
     run.append("winner_chosen", trial=0, finalists=[1, 0])
+    run.append("run_finished")
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
