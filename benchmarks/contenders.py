@@ -106,7 +106,7 @@ CONTENDERS: dict[str, Contender] = {
     "random": ours("random"),
     "ppo": ours("ppo"),
     "ppo-small": ours("ppo", learning_rate=0.012, batch_size=4, **SMALL_PPO),
-    "reinforce": ours("reinforce"),
+    "reinforce": ours("reinforce", learning_rate=0.0003),
     "reinforce-small": ours("reinforce", learning_rate=0.15, baseline=0.8),
     "evolution": ours("evolution"),
     "evolution-small": ours("evolution", population=20, sample=10),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnascli.data import load as load_data
+from mnascli.engine.config import resolve
 from mnascli.search import Result, create_searcher
 from mnascli.search.ppo import Controller, Ppo
 from mnascli.search.random_search import permute
@@ -120,6 +123,35 @@ def test_reinforce_takes_the_steps_of_adam_up_the_policy_gradient() -> None:
         baseline = 0.9 * baseline + 0.1 * reward
     for row, expected in zip(searcher.probabilities().values(), logits, strict=True):
         assert row == pytest.approx(expected.softmax(0).tolist(), abs=1e-9)
+
+
+def test_reinforce_learns_with_its_defaults_in_the_steps_that_a_supernet_leaves_it() -> None:
+    """Candidates that differ by 3 points (standard deviation) are judged on 32 pictures each: a noise of 9 points."""
+    config = resolve("quick-supernet", None, {"supernet": {"sampling": "reward"}})
+    settings, space = config.supernet, make_space(config.space.model_dump(), "quick")
+    pictures = len(load_data(config.data or "", size=28).train.labels)
+    steps = round((1 - settings.warmup) * settings.recipe.epochs * (pictures // settings.recipe.batch_size))
+    rng = random.Random(0)
+    effects = [[rng.gauss(0, 1) for _ in decision.choices] for decision in space.decisions]
+    scale = 0.03 / sum(statistics.pvariance(of_decision) for of_decision in effects) ** 0.5
+    policy = create_searcher("reinforce", space, 0, **settings.policy)
+
+    def of_the_best() -> float:
+        """The mean probability of the best choice."""
+        chosen = zip(policy.probabilities().values(), effects, strict=True)
+        return statistics.fmean(p[values.index(max(values))] for p, values in chosen)
+
+    by_chance = of_the_best()
+    for _ in range(steps):
+        (candidate,) = policy.ask(1)
+        accuracy = 0.6 + scale * sum(
+            values[choice] for values, choice in zip(effects, space.encode(candidate), strict=True)
+        )
+        right = sum(rng.random() < accuracy for _ in range(32)) / 32
+        policy.tell([Result(candidate, right)])
+    assert 2500 < steps < 3500
+    assert by_chance < 0.45
+    assert of_the_best() > 0.7
 
 
 # ppo
