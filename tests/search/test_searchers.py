@@ -154,7 +154,7 @@ class TestEverySearcher:
     def test_one_network_under_many_names_is_proposed_over_and_over(self, name: str) -> None:
         """Ten million ways to decide that all mean the same: no search for another one may take long."""
         blocks = [{"filters": 16, "layers": 1, "choices": {"layers": [-1]}}] * 6
-        choices = {**ONE, "operator": ["sep", "mbconv1", "conv", "mbconv3"], "kernel": [3, 5, 7, 9]}
+        choices = {**ONE, "operator": ["sep", "mbconv1", "conv", "mbconv3"], "kernel": [3, 5, 7, 9, 11]}
         space = make_space({"choices": choices, "blocks": blocks, "input": {"size": 16}, "classes": 4}, "test")
         assert space.size > 10**7
         searcher = self.make(name, space=space)
@@ -202,7 +202,8 @@ def test_no_network_is_proposed_twice_while_there_are_others(name: str, options:
 
 @pytest.mark.parametrize("name", ["random", "evolution"])
 def test_all_networks_of_a_small_space_are_proposed_and_then_some_again(name: str) -> None:
-    space = space_of(1, **{**ONE, "operator": ["sep", "mbconv1", "mbconv3"], "kernel": [3, 5], "layers": [0, 1]})
+    choices = {**ONE, "operator": ["sep", "conv", "mbconv3", "mbconv6"], "kernel": [3, 5], "skip": ["none", "identity"]}
+    space = space_of(1, **choices)  # of one layer, from 32 channels to others: nothing to skip to
     searcher = create_searcher(name, space, 0, **QUICK.get(name, {}))
     proposed = []
     for _ in range(10):
