@@ -77,7 +77,8 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 def _print(result: dict[str, Any], every: bool) -> None:
     low, high = result["interval"]
-    print(f"top-1 {result['top1']:.4f}, top-5 {result['top5']:.4f} on {result['images']} test images")
+    scores = f"top-1 {result['top1']:.4f}, top-5 {result['top5']:.4f}"
+    print(f"{scores} on {result['images']} test images of {result['data']}")
     print(f"top-1 lies between {low:.4f} and {high:.4f} with 95 %; calibration error {result['calibration_error']:.4f}")
     print(f"{result['images_per_s']:.0f} images a second on this machine")
     if result.get("against"):

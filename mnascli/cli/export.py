@@ -113,12 +113,13 @@ def _print(result: dict[str, Any]) -> None:
     low, high = result["test_top1_interval"]
     print(f"{result['file']}: {result['size_mb']:.2f} MB, {latency}; beside it {' and '.join(result['model_card'])}")
     print(
-        f"on {result['parity_images']} validation images: top-1 {result['parity_top1']:.4f}, "
+        f"on {result['parity_images']} validation images of {result['data']}: top-1 {result['parity_top1']:.4f}, "
         f"the trained network {result['network_top1']:.4f}; differing predictions: {result['differing_predictions']}, "
         f"largest difference of a logit {result['max_abs_difference']:.2g}"
     )
     print(
-        f"on {result['test_images']} test images: top-1 {result['test_top1']:.4f} ({low:.4f} to {high:.4f} with 95 %)"
+        f"on {result['test_images']} test images of it: top-1 {result['test_top1']:.4f} "
+        f"({low:.4f} to {high:.4f} with 95 %)"
     )
     columns = ("name", "activations", "weights", "output", "count")
     title = f"\n{result['float_operators']} of {result['operator_count']} operators run in float"
@@ -133,7 +134,7 @@ def _print_checked(result: dict[str, Any], as_json: bool) -> None:
 
     print(f"{result['file']}: {result['size_mb']:.2f} MB")
     print(
-        f"{result['runtime']} on {result['parity_images']} validation images: "
+        f"{result['runtime']} on {result['parity_images']} validation images of {result['data']}: "
         f"largest difference to the trained network {result['max_abs_difference']:.2g}, "
         f"differing predictions: {result['differing_predictions']}"
     )

@@ -21,7 +21,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         envvar="MNAS_DATA",
-        help="A data set, a folder, wds:PATTERN or hf:NAME (default: the run's, the template's or the bundled one).",
+        help="A data set, a folder, wds:PATTERN or hf:NAME (default: what the model was trained on).",
     ),
 ]
 
@@ -85,20 +85,22 @@ def train(
     Several GPUs: torchrun --nproc-per-node 8 -m mnascli train ...
     """
     from mnascli.cli.progress import Working
-    from mnascli.engine.config import final_data, final_recipe
+    from mnascli.engine.config import final_recipe
     from mnascli.engine.long_training import Options, is_begun, train_model
+    from mnascli.engine.model_data import training_source
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
     recipe = final_recipe(model, runs, template, settings or [], flags)
+    leads = os.environ.get("RANK", "0") == "0"
     try:
         with (
             saying(f"stopping: saving what is trained; {AGAIN}"),
-            Working(f"training {model}", quiet=os.environ.get("RANK", "0") != "0") as working,
+            Working(f"training {model}", quiet=not leads) as working,
         ):
             result = train_model(
                 model,
                 runs,
-                data=data or final_data(model, runs, template),
+                data=data or training_source(model, runs, template, working.say if leads else lambda line: None),
                 recipe=recipe,
                 options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
                 folder=output,

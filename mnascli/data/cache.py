@@ -47,6 +47,7 @@ def read(folder: Path) -> Dataset | None:
             std=tuple(about["std"]),
             hash=about["hash"],
             skipped=tuple(about["skipped"]),
+            source="",
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

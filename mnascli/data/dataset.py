@@ -45,6 +45,7 @@ class Dataset:
     `validation` is what a search learns from, `selection` what only the choice between its finalists sees, `test` what
     decides nothing. `mean` and `std` are one value a channel, of pixels from 0 to 1, over the training part. `hash`
     stands for the content of all parts, so for the split too. `skipped` names the broken images that were left out.
+    `source` is what `load` takes to open it again, from any working directory; empty where it was made in memory.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Dataset:
     std: tuple[float, ...]
     hash: str
     skipped: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def size(self) -> int:

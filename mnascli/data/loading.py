@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from mnascli import paths
 from mnascli.data import bundled, cache, fashion, folder, hub, tars
 from mnascli.data.checking import Report
-from mnascli.data.dataset import Dataset, Images, Labels, Split, chunks, from_arrays
+from mnascli.data.dataset import DataError, Dataset, Images, Labels, Split, chunks, from_arrays
 from mnascli.data.picture import MODES, centre, cut_image, to_pixels
 from mnascli.data.preparing import OnBroken, prepare
 from mnascli.data.source import Source
@@ -20,6 +21,7 @@ from mnascli.errors import UsageError
 
 BUNDLED_NAME = "fashion-mnist-10k"
 FULL_NAME = "fashion-mnist"
+SHIPPED = (BUNDLED_NAME, FULL_NAME)  # names that mean the same pictures on every machine
 
 
 def to_stderr(line: str) -> None:
@@ -35,6 +37,7 @@ def load(
     crop: float = 1.0,
     stream: bool | None = None,
     on_broken: OnBroken = "skip",
+    test_only: bool = False,
     report: Report = to_stderr,
 ) -> Dataset:
     """The data set that `spec` names, as images of `size` x `size` pixels with 1 (greyscale) or 3 (RGB) channels.
@@ -48,6 +51,7 @@ def load(
 
     What fits is decoded once, into the user's cache, and memory-mapped from there. What is larger than that is decoded
     whenever it is needed, and so is all with `stream`, which keeps the whole pictures in reach of random crops.
+    With `test_only` the other parts may be missing, and are empty then.
     `report` gets a line for each broken image that is skipped; `on_broken="stop"` raises DataError instead.
 
     Raises UsageError for a spec, size or channels that cannot be, DataError for images that cannot be used.
@@ -55,10 +59,28 @@ def load(
     channels = channels_of(spec, size, channels)
     files = fashion_files(spec)
     if files is None:
-        return prepare(find(spec, report), size, channels, crop, stream, on_broken, report)
-    if spec == BUNDLED_NAME and (size, channels, crop) == (28, 1, 1.0):
-        return from_arrays(BUNDLED_NAME, fashion.CLASSES, bundled.read_bundled())
-    return _resized(spec.partition(":")[0], files, size, channels, crop, report)
+        source = find(spec, report, test_only=test_only)
+        dataset = prepare(source, size, channels, crop, stream, on_broken, report)
+    elif spec == BUNDLED_NAME and (size, channels, crop) == (28, 1, 1.0):
+        dataset = from_arrays(BUNDLED_NAME, fashion.CLASSES, bundled.read_bundled())
+    else:
+        dataset = _resized(spec.partition(":")[0], files, size, channels, crop, report)
+    return replace(dataset, source=_from_anywhere(spec))
+
+
+def _from_anywhere(spec: str) -> str:
+    """The same data, named so that the working directory does not matter."""
+    kind, _, place = spec.partition(":")
+    if place and kind in ("wds", FULL_NAME):
+        return f"{kind}:{Path(place).resolve()}"
+    if place and kind == "hf":
+        return f"hf:{Path(place).resolve()}" if paths.exists(Path(place)) else spec
+    return spec if spec in SHIPPED else str(Path(spec).resolve())
+
+
+def is_name(source: str) -> bool:
+    """Whether a data set has this name on every machine, and is no place on this one."""
+    return source in SHIPPED or (source.startswith("hf:") and not source.startswith("hf:/"))
 
 
 def channels_of(spec: str, size: int, channels: int | None) -> int:
@@ -87,8 +109,18 @@ def read_files(files: Sequence[Path]) -> list[Split]:
     return list(bundled.read_bundled() if files[0] == bundled.BUNDLED else fashion.read_fashion(files[0].parent))
 
 
-def find(spec: str, report: Report = to_stderr) -> Source:
+def find(spec: str, report: Report = to_stderr, *, test_only: bool = False) -> Source:
     """The pictures that a folder, `wds:PATTERN` or `hf:NAME` names. Raises UsageError and DataError as `load` does."""
+    source = _find(spec, report)
+    if "train" not in source.parts and not test_only:
+        raise DataError(
+            f"{source.place}: no train part, only {' and '.join(source.parts)}: `mnas evaluate` takes that, all else "
+            "learns from a train part: put one beside it"
+        )
+    return source
+
+
+def _find(spec: str, report: Report) -> Source:
     kind, _, place = spec.partition(":")
     if place and kind in ("wds", "hf"):
         return tars.find(place, report) if kind == "wds" else hub.find(place, report)
@@ -105,7 +137,7 @@ def class_names(spec: str) -> tuple[str, tuple[str, ...]]:
     kind = spec.partition(":")[0]
     if kind in (BUNDLED_NAME, FULL_NAME):
         return kind, fashion.CLASSES
-    source = find(spec, report=lambda line: None)
+    source = find(spec, lambda line: None, test_only=True)
     return source.name, source.classes
 
 

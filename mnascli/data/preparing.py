@@ -63,6 +63,7 @@ def prepare(
         std=tuple(std.tolist()),
         hash=hash_of(source, parts),
         skipped=tuple(skipped),
+        source="",
     )
 
 

@@ -32,8 +32,11 @@ class DataRequest:
     channels: int | None
     on_broken: Literal["skip", "stop"] = "skip"
 
-    def load(self, recipe: Recipe, *, to_train: bool = True) -> Dataset:
-        """The pictures as `recipe` wants to see them; whole ones are kept in reach only if it is there `to_train`."""
+    def load(self, recipe: Recipe, *, to_train: bool = True, test_only: bool = False) -> Dataset:
+        """The pictures as `recipe` wants to see them; whole ones are kept in reach only if it is there `to_train`.
+
+        With `test_only` the other parts may be missing.
+        """
         return load(
             self.source,
             size=self.size,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, field_validator
 
-from mnascli import paths
+from mnascli.engine.models import find_model
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, Schema, YamlFile, load_text, parse, read_yaml
@@ -247,15 +247,6 @@ def data_of(config: Config) -> str:
     return config.data
 
 
-def final_data(model: str, runs: Path, template: str | None) -> str:
-    """The data of a long training where none are given: those of the run that `model` names, else the template's.
-
-    Raises UsageError for a template without data.
-    """
-    from_run = runs / model.partition(":")[0] / "config.yaml"
-    return data_of(load(from_run) if paths.is_file(from_run) else resolve(template, None, {}))
-
-
 def final_recipe(
     model: str, runs: Path, template: str | None, settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Recipe:
@@ -263,8 +254,8 @@ def final_recipe(
 
     `settings` (KEY=VALUE) and `flags` (None is 'not given') change single values. Raises UsageError for bad ones.
     """
-    from_run = runs / model.partition(":")[0] / "config.yaml"
-    config = load(from_run) if template is None and paths.is_file(from_run) else resolve(template, None, {})
+    run = find_model(model, runs).run if template is None else None
+    config = load(run / "config.yaml") if run is not None else resolve(template, None, {})
     changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))

@@ -14,10 +14,11 @@ from mnascli.data import Dataset
 from mnascli.data.dataset import Split
 from mnascli.engine.executors import usable_cores
 from mnascli.engine.file_data import NOTHING_SAID, FileReading, data_for_file
-from mnascli.engine.model_data import DEFAULT_DATA, fitting_data
+from mnascli.engine.model_data import fitting_data, source_of_file
 from mnascli.engine.models import find_model
 from mnascli.errors import UsageError
 from mnascli.nets.network import Network
+from mnascli.tflite.metadata import read_metadata
 from mnascli.training.checkpoint import load_checkpoint
 from mnascli.training.judging import Predictions, judge
 from mnascli.training.scoring import predict_logits
@@ -41,6 +42,9 @@ def evaluate_model(
     if reading != NOTHING_SAID and not text.endswith(".tflite"):
         raise UsageError(f"{text}: knows its pictures: --size, --mean, --std and --background are for .tflite files")
     workers = workers or len(usable_cores())
+    if data is None and against is not None and _is_file_of_unknown_data(text):
+        of_other = FileReading(usual_size=reading.size)
+        data = _opened(against, runs, None, workers, of_other, lambda line: None)[0].source
     dataset, predict = _opened(text, runs, data, workers, reading, say)
     split = dataset.test
     start = time.perf_counter()
@@ -60,7 +64,7 @@ def evaluate_model(
     if against is None:
         return result
     of_other = FileReading(usual_size=dataset.size)
-    other, predict_other = _opened(against, runs, data or dataset.name, workers, of_other, say)
+    other, predict_other = _opened(against, runs, data or dataset.source, workers, of_other, say)
     if other.classes != dataset.classes or other.size != dataset.size or other.channels != dataset.channels:
         raise UsageError(f"{text} and {against} are for other pictures or classes: they cannot be compared")
     differing = predictions.numbers.argmax(1) != predict_other(other.test).numbers.argmax(1)
@@ -77,12 +81,17 @@ def _opened(
 ) -> tuple[Dataset, Callable[[Split], Predictions]]:
     """The data as a model wants to see them, and what makes predictions of a part of them."""
     if text.endswith(".tflite"):
-        file = data_for_file(Path(text), data or DEFAULT_DATA, reading, say)
+        file = data_for_file(Path(text), data, reading, say)
         return file.dataset, lambda split: file.predict(split, workers)
     model = find_model(text, runs)
     network, about = load_checkpoint(model.weights())
-    dataset = fitting_data(model, data, network.architecture, about)
+    dataset = fitting_data(model, data, network.architecture, about, test_only=True, say=say)
     return dataset, lambda split: _by_torch(network, split, dataset)
+
+
+def _is_file_of_unknown_data(text: str) -> bool:
+    """Whether a model is a .tflite that does not tell which pictures it is for."""
+    return text.endswith(".tflite") and source_of_file(Path(text), read_metadata(Path(text))) is None
 
 
 def _by_torch(network: Network, split: Split, dataset: Dataset) -> Predictions:

@@ -14,6 +14,7 @@ import numpy as np
 from mnascli import paths, tflite
 from mnascli.data import Dataset
 from mnascli.data.dataset import Floats, Images, Split
+from mnascli.data.loading import is_name
 from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
 from mnascli.engine import model_card
@@ -114,6 +115,8 @@ def export(
             "size_mb": made.stat().st_size / 1e6,
             "max_abs_difference": float(np.abs(expected - logits).max()),
             "differing_predictions": int((expected.argmax(1) != logits.argmax(1)).sum()),
+            "data": dataset.name,
+            "data_hash": dataset.hash,
             "parity_images": len(labels),
             "parity_top1": top1,
             "network_top1": network_top1,
@@ -181,6 +184,7 @@ def _described(about: About, kind: Quantization, options: Options) -> Metadata:
         licence=options.licence,
         crop=about.recipe.evaluation_crop,
         picture=f"A picture, batch, height, width, channels. {model_card.in_words(model_card.pictures(about))}",
+        data=source if is_name(source := about.source or about.data) else "",
     )
 
 

@@ -11,6 +11,7 @@ from mnascli.data import Dataset
 from mnascli.data.dataset import Floats, Split
 from mnascli.data.loading import class_names
 from mnascli.engine.candidate import DataRequest
+from mnascli.engine.model_data import source_of_file
 from mnascli.errors import UsageError
 from mnascli.tflite.interpreter import Runner, predict_all
 from mnascli.tflite.meaning import Normalisation, Numbers, fitting_normalisation, gives_probabilities
@@ -60,15 +61,21 @@ class FileData:
         return Predictions(outputs[:, list(self.columns)], gives_probabilities(self.path, outputs))
 
 
-def data_for_file(path: Path, data: str, reading: FileReading = NOTHING_SAID, say: Say = lambda line: None) -> FileData:
+def data_for_file(
+    path: Path, data: str | None, reading: FileReading = NOTHING_SAID, say: Say = lambda line: None
+) -> FileData:
     """Data at the file's input size, normalised as the file says; where it does not, as given, or as fits its input.
 
+    Without `data` those that the file names, or those of the run that it was exported from.
     `say` hears what is assumed. Whether the classes are the file's is looked at before any picture is.
 
-    Raises UsageError where they are not, where the size is open and not given, where nothing says how pixels become the
-    input, and for a normalisation beside the file's own.
+    Raises UsageError where they are not, where nothing tells the data, where the size is open and not given, where
+    nothing says how pixels become the input, and for a normalisation beside the file's own.
     """
     about = read_metadata(path)
+    source = data or source_of_file(path, about)
+    if source is None:
+        raise UsageError(f"{path}: does not say which pictures it was trained on: give them with --data")
     size = known_size(path, reading.size)
     runner = Runner(path, size=reading.usual_size if size is None and leaves_size_open(path) else size)
     channels = runner.picture.channels
@@ -81,10 +88,10 @@ def data_for_file(path: Path, data: str, reading: FileReading = NOTHING_SAID, sa
             f"{path}: takes int8 without a scale, so that nobody can tell how pixels become such numbers: give --mean "
             "and --std (0.50196 and 0.0039216 for pixel - 128)"
         )
-    name, classes = class_names(data)
+    name, classes = class_names(source)
     columns = _columns(path, runner.classes, about.labels if about else (), name, classes, reading.background, say)
     recipe = Recipe(evaluation_crop=about.crop) if about else Recipe()
-    dataset = DataRequest(data, runner.picture.size, channels).load(recipe, to_train=False)
+    dataset = DataRequest(source, runner.picture.size, channels).load(recipe, to_train=False, test_only=True)
     if given is None or (given is own and runner.takes_unscaled and given.span < LEAST_SPAN):
         given = _assumed(path, dataset, say)
     return FileData(path, replace(dataset, mean=given.mean, std=given.std), columns)

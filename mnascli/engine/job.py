@@ -72,6 +72,8 @@ def load_data(config: Config) -> Dataset:
 def begin(config: Config, path: Path) -> Job:
     """Start a run at `path`. Nothing is written before data, space and devices were found to be there."""
     dataset = load_data(config)
+    # The run may be gone on with, and its networks evaluated, from another working directory.
+    config = config.model_copy(update={"data": dataset.source})
     space = space_of(config, dataset, "config")
     # What is written into the run is what was done: the pictures' own channels and classes.
     config = config.model_copy(update={"channels": dataset.channels, "space": space.config})

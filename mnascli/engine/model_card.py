@@ -110,10 +110,10 @@ Accuracies here are of pictures made so. In training: {card["input"]["in_trainin
 
 ## Accuracy
 
-Top-1 {export["test_top1"]:.4f} on {export["test_images"]} test pictures that decided nothing
+Top-1 {export["test_top1"]:.4f} on {export["test_images"]} test pictures of {export["data"]} that decided nothing
 (95 % interval {low_high[0]:.4f} to {low_high[1]:.4f}).
 
-On {export["parity_images"]} validation pictures: top-1 {export["parity_top1"]:.4f}, the trained network
+On {export["parity_images"]} validation pictures of it: top-1 {export["parity_top1"]:.4f}, the trained network
 {export["network_top1"]:.4f}; {export["differing_predictions"]} predictions differ, largest difference of a logit
 {export["max_abs_difference"]:.2g}.
 

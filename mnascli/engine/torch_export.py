@@ -60,6 +60,7 @@ def export_checked(
         "size_mb": file.stat().st_size / 1e6,
         "max_abs_difference": difference,
         "differing_predictions": int((expected.argmax(1) != logits.argmax(1)).sum()),
+        "data": dataset.name,
         "parity_images": len(images),
         "input": model_card.pictures(about),
     }

@@ -45,7 +45,8 @@ class Metadata:
     """`labels` are the classes in the order of the logits; `mean` and `std` are a channel's, of pixels from 0 to 1.
 
     `crop` is the share of the centre square's side that the network was made to look at. `picture` says in words how a
-    picture becomes the input. `size` is read from a file, in pixels, and not written: the file has it.
+    picture becomes the input. `size` is read from a file, in pixels, and not written: the file has it. `data` is what
+    opens its pictures again, where that is a name and no folder of the machine that made the file.
 
     What a foreign file does not say is empty.
     """
@@ -59,6 +60,7 @@ class Metadata:
     crop: float = 1.0
     picture: str = ""
     size: int | None = None
+    data: str = ""
 
 
 def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
@@ -71,7 +73,7 @@ def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
     size = int(graph.tensors[graph.inputs[0]].shape[1])
     file.buffers = [Buffer(b"" if one.data is None else bytes(one.data)) for one in file.buffers]
     file.metadata = [one for one in file.metadata or [] if one.name not in (NAME, OWN_NAME)]
-    own = json.dumps({"evaluation_crop": about.crop, "picture": about.picture}).encode()
+    own = json.dumps({"evaluation_crop": about.crop, "picture": about.picture, "data": about.data}).encode()
     for name, content in ((NAME, _described(about, size)), (OWN_NAME, own)):
         file.metadata.append(schema.MetadataT(name=name.decode(), buffer=len(file.buffers)))
         file.buffers.append(Buffer(content))
@@ -111,6 +113,7 @@ def read_metadata(path: Path) -> Metadata | None:
             crop=float(own.get("evaluation_crop", 1.0)),
             picture=str(own.get("picture", "")),
             size=_default_size(image),
+            data=str(own.get("data", "")),
         )
     except Exception as error:  # flatbuffers and zipfile raise many kinds for damaged bytes
         raise UsageError(f"{path}: its metadata are damaged, or not of an image classifier") from error

@@ -21,6 +21,7 @@ class About(Schema):
     """What a checkpoint says of itself.
 
     `mean` and `std` are a channel's, of pixels from 0 to 1; `accuracy` is top-1 on the validation part, from 0 to 1.
+    `source` is what opens the data again where it was trained; older files have none.
     """
 
     schema_version: int = 1
@@ -30,6 +31,7 @@ class About(Schema):
     std: tuple[float, ...]
     data: str
     data_hash: str
+    source: str = ""
     recipe: Recipe
     accuracy: float
 
@@ -43,6 +45,7 @@ def save_checkpoint(path: Path, network: Network, dataset: Dataset, recipe: Reci
         std=dataset.std,
         data=dataset.name,
         data_hash=dataset.hash,
+        source=dataset.source,
         recipe=recipe,
         accuracy=accuracy,
     )
@@ -63,9 +66,14 @@ def load_checkpoint(path: Path) -> tuple[Network, About]:
     return network.eval(), about
 
 
+def read_checkpoint(path: Path) -> About:
+    """What a checkpoint says of itself, without its weights. Raises UsageError as `load_checkpoint` does."""
+    return _about(path, read_about(path))
+
+
 def read_architecture(path: Path) -> Architecture:
     """The architecture of a checkpoint, without its weights. Raises UsageError as `load_checkpoint` does."""
-    return Architecture.parse(_about(path, read_about(path)).architecture)
+    return Architecture.parse(read_checkpoint(path).architecture)
 
 
 def load_weights(network: Network, weights: Mapping[str, Tensor], source: str) -> None:

@@ -1,5 +1,6 @@
 """`mnas export` and `evaluate` as their user runs them, on a folder of pictures."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,49 @@ def test_from_a_checkpoint_to_an_int8_file_that_is_evaluated_again(work: Path) -
     missed = mnas("export", "net", "--tflite", *arguments, "--target-ms", 1e-6, cwd=work)
     assert missed.returncode == 4 and (work / "model.tflite").exists()
     assert missed.stderr.strip().splitlines()[-1].startswith("mnas: model.tflite takes ")
+
+
+def test_a_checkpoint_brings_its_data_wherever_one_stands(work: Path, tmp_path: Path) -> None:
+    """Without --data never another data set: that of the training, or a line that asks for it."""
+    net = work / "net"
+    known = answer("evaluate", net, cwd=tmp_path)
+    given = answer("evaluate", net, "--data", work / "pictures", cwd=tmp_path)
+    assert (known["data"], known["top1"], known["images"]) == ("pictures", given["top1"], given["images"])
+    own = ("--tflite", "--writer", "own", "--max-loss", 1)
+    exported = answer("export", net, *own, "-q", "int8", "-o", "a.tflite", cwd=tmp_path)
+    again = answer("export", net, *own, "-q", "int8", "-o", "b.tflite", "--data", work / "pictures", cwd=tmp_path)
+    assert exported["data"] == "pictures" and exported["test_top1"] == again["test_top1"]
+    assert (tmp_path / "a.tflite").read_bytes() == (tmp_path / "b.tflite").read_bytes()  # calibrated on the same
+    assert str(work).encode() not in (tmp_path / "a.tflite").read_bytes()  # a place here says nothing elsewhere
+    assert "test pictures of pictures" in (tmp_path / "a.card.md").read_text()
+    assert_one_line(mnas("evaluate", "a.tflite", cwd=tmp_path), 2, "give them with --data")
+    assert answer("evaluate", "a.tflite", "--against", net, cwd=tmp_path)["data"] == "pictures"
+    assert answer("evaluate", net, "--against", "a.tflite", cwd=tmp_path)["data"] == "pictures"
+    trained = mnas("train", net, "-o", "new", "--epochs", 1, "--batch-size", 16, "--threads", 1, cwd=tmp_path)
+    assert f"no data were named: training on {work / 'pictures'}" in trained.stderr and trained.returncode == 0
+
+
+def test_data_that_moved_changed_or_have_other_classes(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "pictures", tmp_path / "pictures")
+    dataset = load(str(tmp_path / "pictures"), size=16, report=lambda line: None)
+    save_checkpoint(tmp_path / "net" / "model.safetensors", nets.build(NET, 0), dataset, Recipe(), accuracy=0.5)
+    place = tmp_path / "pictures"
+    (place / "dark" / "0.png").unlink()
+    for command in (("evaluate", "net"), ("export", "net", "--tflite"), ("export", "net", "--onnx")):
+        done = mnas(*command, cwd=tmp_path)
+        assert_one_line(done, 2, f"{place} changed since the training")
+    taken = mnas("evaluate", "net", "--data", place, cwd=tmp_path)
+    assert taken.returncode == 0 and f"{place} changed since the training" in taken.stderr
+    place.rename(tmp_path / "moved")
+    assert_one_line(mnas("evaluate", "net", cwd=tmp_path), 2, f"was trained on {place}, which cannot be read now")
+    answer("evaluate", "net", "--data", "moved", cwd=tmp_path)
+    (tmp_path / "moved" / "light").rename(tmp_path / "moved" / "cat")
+    says = "its class 0, 'dark', is 'cat' in moved"
+    assert_one_line(mnas("evaluate", "net", "--data", "moved", cwd=tmp_path), 2, says)
+    assert_one_line(mnas("export", "net", "--tflite", "--data", "moved", cwd=tmp_path), 2, says)
+    (tmp_path / "moved" / "classes.txt").write_text("cat light\ndark dark\n")
+    says = "its class 0, 'dark', is 'light' in moved, the same classes in another order"
+    assert_one_line(mnas("evaluate", "net", "--data", "moved", cwd=tmp_path), 2, says)
 
 
 @pytest.mark.parametrize(("kind", "runtime"), [("onnx", "onnxruntime"), ("pte", "executorch.runtime")])

@@ -16,8 +16,11 @@ from mnascli import nets, tflite
 from mnascli.data import load
 from mnascli.data.dataset import Dataset, Split, from_arrays
 from mnascli.engine import exporting, model_card
+from mnascli.engine.config import dump, resolve
 from mnascli.engine.exporting import Options, export
 from mnascli.engine.file_data import FileReading, data_for_file
+from mnascli.engine.model_data import fitting_data
+from mnascli.engine.models import Model
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture
 from mnascli.tflite.metadata import Metadata, add_metadata, read_metadata
@@ -145,6 +148,8 @@ def test_a_file_for_other_pictures(checkpoint: Path, dataset: Dataset, tmp_path:
     export(checkpoint, file, dataset, [], OWN)
     with pytest.raises(UsageError, match=r"has 3 classes, fashion-mnist-10k has 10"):
         data_for_file(file, "fashion-mnist-10k")
+    with pytest.raises(UsageError, match=r"does not say which pictures it was trained on: give them with --data"):
+        data_for_file(file, None)
     (tmp_path / "text.tflite").write_text("no")
     with pytest.raises(UsageError, match=r"text\.tflite: not a \.tflite file"):
         data_for_file(tmp_path / "text.tflite", "fashion-mnist-10k")
@@ -237,6 +242,33 @@ def test_the_card_tells_of_random_crops(checkpoint: Path) -> None:
     cropped = about.model_copy(update={"recipe": Recipe(random_crop=0.25)})
     assert "random crops of 0.25" in model_card.pictures(cropped)["in_training"]
     assert "1/8" in model_card.pictures(cropped)["in_training"]
+
+
+def test_a_file_that_knows_its_data(tmp_path: Path) -> None:
+    """By a name that means the same everywhere, or by the run that it was exported from."""
+    ten = tflite.write(replace(NET, size=28, classes=10), tmp_path / "ten.tflite")
+    shipped = load("fashion-mnist-10k", size=28)
+    about = Metadata("", "", shipped.classes, shipped.mean, shipped.std)
+    named = add_metadata(ten, tmp_path / "named.tflite", replace(about, data="fashion-mnist-10k"))
+    assert data_for_file(named, None).dataset.hash == shipped.hash
+    (tmp_path / "run" / "export").mkdir(parents=True)
+    of_run = add_metadata(ten, tmp_path / "run" / "export" / "run.tflite", about)
+    (tmp_path / "run" / "config.yaml").write_text(dump(resolve(None, None, {"data": "fashion-mnist-10k"})))
+    assert data_for_file(of_run, None).dataset.hash == shipped.hash
+
+
+def test_older_checkpoints_know_their_data_by_name_or_run(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    network, about = load_checkpoint(checkpoint)  # from memory: no source
+    model = Model("net", network.architecture, checkpoint)
+    with pytest.raises(UsageError, match=r"does not say where its data \(bars\) are"):
+        fitting_data(model, None, network.architecture, about)
+    shipped = load("fashion-mnist-10k", size=28)
+    about = about.model_copy(update={"classes": shipped.classes, "data": shipped.name, "data_hash": shipped.hash})
+    ten = replace(network.architecture, size=28, classes=10)
+    assert fitting_data(model, None, ten, about).hash == shipped.hash
+    (tmp_path / "config.yaml").write_text(dump(resolve(None, None, {"data": "fashion-mnist-10k"})))
+    of_run = replace(model, run=tmp_path)
+    assert fitting_data(of_run, None, ten, about.model_copy(update={"data": "?"})).hash == shipped.hash
 
 
 def test_calibration_images_come_from_all_classes(dataset: Dataset) -> None:
