@@ -25,6 +25,7 @@ from mnascli.user_dirs import cache_home
 
 VERSION = 4  # goes up when the same source gives other pixels or parts
 
+NONE = np.zeros(0, np.int64)
 Part = Iterable[tuple[Images, Labels]]
 
 
@@ -69,13 +70,14 @@ def write(
     `hash` stands for the content; None works it out of the pixels. Raises DataError if the cache cannot be written.
     """
     with building(folder, lambda: read(folder) is not None) as place:
-        statistics = Statistics(channels)
+        statistics, counted = Statistics(channels), ""
         for part_name, part in zip(PARTS, parts, strict=True):
             with _Writer(place, part_name) as writer:
                 for images, labels in part:
                     writer.add(images, labels)
-                    if part_name == "train":
+                    if counted in ("", part_name):  # train, or where that is missing the first there is
                         statistics.add(images)
+                        counted = part_name
         splits = [_read_split(place, part, size, channels) for part in PARTS]
         mean, std = statistics.mean_and_std()
         about = {
@@ -142,7 +144,7 @@ class _Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.file.close()
         if kind is None:
-            write_array(self.images.with_suffix(".npy"), np.concatenate(self.labels).astype(np.int64))
+            write_array(self.images.with_suffix(".npy"), np.concatenate([NONE, *self.labels]))
 
 
 def _publish(place: Path, folder: Path, is_whole: Callable[[], bool]) -> None:
@@ -162,4 +164,6 @@ def _read_split(folder: Path, part: str, size: int, channels: int) -> Split:
     shape = (len(labels), size, size, channels)
     if images.stat().st_size != np.prod(shape, dtype=np.int64):
         raise ValueError(f"{images}: wrong size")
+    if len(labels) == 0:  # which cannot be mapped
+        return Split(np.empty(shape, np.uint8), labels)
     return Split(np.memmap(images, np.uint8, "r", shape=shape), labels)

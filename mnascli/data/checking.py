@@ -107,13 +107,16 @@ def _check(pictures: Pictures, channels: int, stop: bool, skipped: list[str], re
 
 
 def into_parts(source: Source, checked: dict[str, Checked]) -> dict[str, tuple[Pictures, Checked]]:
-    """The `PARTS`: the ready-made ones, and what is missing held out of train.
+    """The `PARTS`: the ready-made ones, and what is missing held out of train; without train it is empty.
 
     Raises DataError for a class that has too few different pictures for that.
     """
     missing = [part for part in PARTS if part not in checked]
     parts = {part: (source.parts[part], found) for part, found in checked.items()}
-    if missing:
+    if "train" in missing:
+        pictures, found = next(iter(parts.values()))
+        parts |= dict.fromkeys(missing, (pictures, found[np.array([], np.int64)]))
+    elif missing:
         pictures, train = parts["train"]
         labels = pictures.labels[train.numbers].tolist()
         digests = [one.tobytes() for one in train.digests]

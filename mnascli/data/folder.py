@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,11 +16,14 @@ import numpy.typing as npt
 
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.picture import SUFFIXES
-from mnascli.data.source import PART_NAMES, Source, without_test
+from mnascli.data.source import Source, part_of, parts_called, settle, words_of
 from mnascli.errors import UsageError
 
 # What ImageNet's tools and others call the file that says what the folders mean, a line a folder: `n01440764 tench`.
 NAME_FILES = ("classes.txt", "LOC_synset_mapping.txt", "synset_words.txt")
+
+WRAPPINGS = 3  # folders with nothing but a folder in them that are looked through
+LEFTOVERS = frozenset(["__MACOSX", "@eaDir"])  # of archives and network disks: copies of names, thumbnails
 
 
 @dataclass(frozen=True)
@@ -41,27 +45,25 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
     """The pictures below `root`.
 
     Raises UsageError for what is no folder, DataError naming the folder: no classes, one class, an empty class, classes
-    that differ between parts.
+    that differ between parts, sub-folders that may be either.
     """
     if not root.is_dir():
         raise UsageError(f"{root}: not a folder: give a folder of images with one sub-folder a class")
-    ready = {part: root / name for part, names in PART_NAMES.items() for name in names if (root / name).is_dir()}
-    if "train" not in ready:
-        ready = {"train": root}
-    elif without_test(list(ready)):
-        ready["test"] = ready.pop("validation")
-        report(f"{root}: no test part, so {ready['test'].name} is the test part; validation is held out of train")
-    folders = _sub_folders(ready["train"])
+    ready = _parts(root, report)
+    first = "train" if "train" in ready else "test"
+    folders = _sub_folders(ready[first])
     if len(folders) < 2:
         found = f"one class only ({folders[0]})" if folders else "no sub-folders"
-        raise DataError(f"{ready['train']}: {found}: at least two classes are needed, each a sub-folder of images")
+        inner = ready[first] / folders[0] if folders else None
+        hint = f"; give {inner} if the classes are in that" if inner is not None and _sub_folders(inner) else ""
+        raise DataError(f"{ready[first]}: {found}: at least two classes are needed, each a sub-folder of images{hint}")
     classes = _names(root, folders)
     state = blake2b(repr((str(root.resolve()), classes)).encode(), digest_size=16)
     parts = {}
     for part, folder in ready.items():
         if different := set(folders) ^ set(_sub_folders(folder)):
             name = min(different)
-            where = "has no" if name in folders else "has a class that train has not:"
+            where = "has no" if name in folders else f"has a class that {ready[first].name} has not:"
             raise DataError(f"{folder}: {where} {name}: all parts need the same classes")
         paths: list[bytes] = []
         labels: list[int] = []
@@ -77,8 +79,74 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
     return Source(root.resolve().name, str(root), tuple(classes), parts, state.hexdigest())
 
 
+def _parts(root: Path, report: Callable[[str], None]) -> dict[str, Path]:
+    """The folders of the parts; the folder itself is the train part where it has no parts but classes.
+
+    Raises DataError where that cannot be told.
+    """
+    folders = _sub_folders(root)
+    named = parts_called(str(root), [name for name in folders if _holds_classes(root / name)])
+    others = [name for name in folders if name not in named.values()]
+    if not named or ("train" not in named and any(_has_pictures(root / name) for name in others)):
+        _require_no_parts(root, folders)
+        return {"train": root}
+    if "train" not in named:
+        _require_no_parts(root, folders, named.values())
+    if others:
+        report(f"{root}: {', '.join(others)}: not looked at: not called as a part is, or without folders of classes")
+    return {part: _inner(root / name, part) for part, name in settle(str(root), named, report).items()}
+
+
+def _require_no_parts(root: Path, folders: Sequence[str], known: Collection[str] = ()) -> None:
+    """Raises DataError for two sub-folders that hold the same folders and are not `known` to be parts.
+
+    They may be parts with names of their own, and as classes they would teach which part a picture is of.
+    """
+    seen: dict[str, str] = {}
+    for name in folders:
+        below = root / name
+        for _ in range(WRAPPINGS):
+            if len(inner := _sub_folders(below)) != 1 or _has_pictures(below):
+                break
+            below /= inner[0]
+        shared: dict[str, list[str]] = {}
+        for one in inner:
+            key = unicodedata.normalize("NFC", one).casefold()
+            shared.setdefault(seen.setdefault(key, name), []).append(one)
+        for other, same in shared.items():
+            if other != name and len(same) > 1 and not {name, other} <= set(known):
+                raise DataError(
+                    f"{root}: {other} and {name} both have the folders {' and '.join(same[:2])}: if they are parts, "
+                    "call them train, val and test; if they are classes, put their pictures right into them"
+                )
+
+
+def _inner(folder: Path, part: str) -> Path:
+    """`train/train`, as many archives unpack, is `train`."""
+    folders = _sub_folders(folder)
+    again = len(folders) == 1 and not _has_pictures(folder) and part_of(words_of(folders[0])) == part
+    return folder / folders[0] if again else folder
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether it may be a part: a class that is called train has its pictures right in it."""
+    folders = _sub_folders(folder)
+    return bool(folders) and (len(folders) > 1 or not _has_pictures(folder))
+
+
+def _has_pictures(folder: Path) -> bool:
+    """Whether there are any right in it."""
+    with os.scandir(folder) as entries:
+        return any(Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith(".") for entry in entries)
+
+
 def _sub_folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir() and not entry.name.startswith(".") and entry.name not in LEFTOVERS
+        )
 
 
 def _pictures(folder: str) -> Iterator[tuple[str, int, int]]:

@@ -15,7 +15,7 @@ from mnascli import paths
 from mnascli.data.checking import Report
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
-from mnascli.data.source import PART_NAMES, Pictures, Source, check_classes, without_test
+from mnascli.data.source import Pictures, Source, check_classes, parts_called, settle
 from mnascli.errors import UsageError
 
 
@@ -46,13 +46,11 @@ def find(name: str, report: Report) -> Source:
     """
     datasets = extra("datasets", "huggingface")
     tables = _load(datasets, name)
-    parts_there = {part: one for part, names in PART_NAMES.items() for one in names if one in tables}
-    if "train" not in parts_there:
-        raise DataError(f"hf:{name}: no split called train: there are {', '.join(tables)}")
-    if without_test(list(parts_there)):
-        parts_there["test"] = parts_there.pop("validation")
-        report(f"hf:{name}: no test split, so {parts_there['test']} is the test part")
-    features = tables[parts_there["train"]].features
+    parts_there = settle(f"hf:{name}", parts_called(f"hf:{name}", tables), report)
+    if not parts_there:
+        raise DataError(f"hf:{name}: no split called train or test: there are {', '.join(tables)}")
+    first = next(iter(parts_there.values()))
+    features = tables[first].features
     image = _column(
         name, "pictures", [key for key, kind in features.items() if isinstance(kind, datasets.Image)], "image"
     )
@@ -62,12 +60,12 @@ def find(name: str, report: Report) -> Source:
     parts: dict[str, Pictures] = {}
     for part, split in parts_there.items():
         table = tables[split]
-        if split != parts_there["train"] and table.features.get(label) != features[label]:
-            raise DataError(f"hf:{name}: {split} has other classes than train: all parts need the same classes")
+        if table.features.get(label) != features[label]:
+            raise DataError(f"hf:{name}: {split} has other classes than {first}: all parts need the same classes")
         raw = table.cast_column(image, datasets.Image(decode=False))
         labels = np.asarray(table.with_format("numpy", columns=[label])[:][label], np.int64)
         if len(labels) and labels.min() < 0:
-            if part == "test":
+            if part == "test" and "train" in parts_there:
                 report(f"hf:{name}: {split} has no labels and is not used; test is held out of train")
                 continue
             raise DataError(f"hf:{name}: {split} has pictures without a label")

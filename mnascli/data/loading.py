@@ -17,7 +17,7 @@ from mnascli.data.dataset import DataError, Dataset, Images, Labels, Split, chun
 from mnascli.data.picture import MODES, centre, cut_image, to_pixels
 from mnascli.data.preparing import OnBroken, prepare
 from mnascli.data.source import Source
-from mnascli.errors import UsageError
+from mnascli.errors import UsageError, reason
 
 BUNDLED_NAME = "fashion-mnist-10k"
 FULL_NAME = "fashion-mnist"
@@ -129,7 +129,10 @@ def _find(spec: str, report: Report) -> Source:
             f"no data set or folder called {spec!r}: give {BUNDLED_NAME}, {FULL_NAME}, {FULL_NAME}:FOLDER, "
             "wds:PATTERN, hf:NAME or a folder of images with one sub-folder a class"
         )
-    return folder.find(Path(spec), report)
+    try:
+        return folder.find(Path(spec), report)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read: {reason(error)}") from error
 
 
 def class_names(spec: str) -> tuple[str, tuple[str, ...]]:

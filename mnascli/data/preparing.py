@@ -53,7 +53,8 @@ def prepare(
         name: Split(images := _images(*part, size, channels, crop), images.pictures.labels)
         for name, part in parts.items()
     }
-    mean, second = parts["train"][1].moments.mean(0, dtype=np.float64)
+    counted = next(part for _, part in parts.values() if len(part.numbers))  # train, where that is there
+    mean, second = counted.moments.mean(0, dtype=np.float64)
     std = np.sqrt(np.maximum(second - mean**2, SMALLEST_STD**2))
     return Dataset(
         name=source.name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +12,15 @@ import numpy.typing as npt
 
 from mnascli.data.dataset import DataError, Labels
 
-# What the parts are called by those who publish data.
-PART_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test",)}
+# What the parts are called by those who publish data. An evaluation part is what of the other two is not there.
+PART_NAMES = {
+    "train": ("train", "training", "trainset", "trn"),
+    "validation": ("validation", "validate", "validating", "valid", "val", "valset", "dev", "devset"),
+    "test": ("test", "testing", "tests", "testset", "tst", "holdout"),
+    "evaluation": ("eval", "evaluation", "evaluate", "evalset"),
+}
+# What may stand beside that: train_set, TestImages, val2017.
+FILLERS = frozenset(["set", "data", "dataset", "image", "images", "img", "imgs", "pictures", "split", "part"])
 
 
 class Pictures(Protocol):
@@ -36,6 +44,7 @@ class Pictures(Protocol):
 class Source:
     """All pictures of a data set: `parts` has train, and validation and test where they are ready-made.
 
+    Without train it can be tested on and nothing else.
     `identity` changes when any picture, label or class does. `place` is what errors name.
     """
 
@@ -64,12 +73,53 @@ class Chosen:
         return self.pictures.name(int(self.numbers[number]))
 
 
-def without_test(parts: Sequence[str]) -> bool:
-    """Whether the ready-made validation part has to serve as test part.
+def words_of(name: str) -> list[str]:
+    """The words in a name, in small letters: ValSet-2017 is val, set."""
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
-    As ImageNet is used: what is published as `val` measures the final network, so the search must not see it.
+
+def part_of(words: Iterable[str]) -> str | None:
+    """The part that one of the words names, of `PART_NAMES`; None where none does."""
+    words = set(words)
+    return next((part for part, names in PART_NAMES.items() if words.intersection(names)), None)
+
+
+def parts_called(place: str, names: Iterable[str]) -> dict[str, str]:
+    """Which names are those of parts and of nothing else: part -> name; `test` comes before `test2` or `test_images`.
+
+    Raises DataError for two that are as good.
     """
-    return "validation" in parts and "test" not in parts
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: part_of([name.lower()]) is None):
+        words = [word for word in words_of(name) if word not in FILLERS]
+        part = part_of(words) if len(words) == 1 else None
+        if part is None:
+            continue
+        other = found.setdefault(part, name)
+        if other != name and part_of([other.lower()]) == part_of([name.lower()]):
+            raise DataError(f"{place}: both {other} and {name} could be its {part} part: rename or remove one")
+    return found
+
+
+def settle(place: str, parts: Mapping[str, str], report: Callable[[str], None]) -> dict[str, str]:
+    """Parts (-> what they are called) as train, validation and test; tells where one serves as another.
+
+    A validation part without a test part is the test part, as ImageNet is used: what is published as `val` measures
+    the final network, so the search must not see it.
+    """
+    settled = dict(parts)
+    evaluation = settled.pop("evaluation", None)
+    if evaluation is not None:
+        free = [part for part in ("validation", "test") if part not in settled]
+        if free:
+            settled[free[0]] = evaluation
+        else:
+            report(f"{place}: {evaluation} is not used: it has a validation and a test part already")
+    if "validation" in settled and "test" not in settled:
+        settled["test"] = settled.pop("validation")
+        rest = "; validation is held out of train" if "train" in settled else ""
+        report(f"{place}: no test part, so {settled['test']} is the test part{rest}")
+    return settled
 
 
 def check_classes(place: str, classes: Sequence[str], parts: Mapping[str, Pictures]) -> None:

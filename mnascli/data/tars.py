@@ -25,7 +25,7 @@ from mnascli.data.checking import Report
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
 from mnascli.data.picture import SUFFIXES
-from mnascli.data.source import PART_NAMES, Pictures, Source, check_classes, without_test
+from mnascli.data.source import Pictures, Source, check_classes, part_of, settle, words_of
 from mnascli.errors import UsageError
 
 NAMES = "classes.txt"  # beside the shards: a class name a line
@@ -62,12 +62,9 @@ def find(pattern: str, report: Report) -> Source:
     shards = _expand(pattern, webdataset)
     by_part: dict[str, list[str]] = {}
     for shard in shards:
-        by_part.setdefault(_part_of(shard), []).append(shard)
-    if "train" not in by_part:
-        raise DataError(f"wds:{pattern}: no shards of a train part: there are {', '.join(by_part)}")
-    if without_test(list(by_part)):
-        by_part["test"] = by_part.pop("validation")
-        report(f"wds:{pattern}: no test part, so the validation shards are the test part")
+        by_part.setdefault(part_of(words_of(Path(shard).name)) or "train", []).append(shard)
+    settled = settle(f"wds:{pattern}", {part: part for part in by_part}, report)
+    by_part = {part: by_part[name] for part, name in settled.items()}
     state = blake2b(digest_size=16)
     found = {part: _index(of_part, webdataset.tariterators.base_plus_ext, state) for part, of_part in by_part.items()}
     names = _class_names(Path(shards[0]).parent / NAMES, [label for _, labels in found.values() for label in labels])
@@ -98,11 +95,6 @@ def _expand(pattern: str, webdataset: Any) -> list[str]:
     if missing or not shards:
         raise UsageError(f"wds:{pattern}: no shard {(missing or [pattern])[0]}")
     return shards
-
-
-def _part_of(shard: str) -> str:
-    words = re.split(r"[^a-z]+", Path(shard).name.lower())
-    return next((part for part, names in PART_NAMES.items() if set(names) & set(words)), "train")
 
 
 def _index(shards: list[str], split_name: Any, state: Any) -> tuple[list[tuple[int, int, int]], list[int | str]]:

@@ -44,6 +44,7 @@ class DataRequest:
             crop=recipe.evaluation_crop,
             stream=(to_train and recipe.needs_pictures) or None,
             on_broken=self.on_broken,
+            test_only=test_only,
         )
 
     def preview(self, recipe: Recipe) -> Preview:

@@ -71,6 +71,16 @@ def test_a_checkpoint_brings_its_data_wherever_one_stands(work: Path, tmp_path: 
     assert f"no data were named: training on {work / 'pictures'}" in trained.stderr and trained.returncode == 0
 
 
+def test_pictures_of_a_test_part_alone_are_evaluated_on(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "Testing").mkdir()
+    for label in ("dark", "light"):
+        shutil.copytree(work / "pictures" / label, tmp_path / "Testing" / label)
+    assert answer("evaluate", work / "net", "--data", tmp_path)["images"] == 120
+    for command in (("export", work / "net", "--tflite"), ("train", work / "net", "-o", tmp_path / "new")):
+        done = mnas(*command, "--data", tmp_path, cwd=tmp_path)
+        assert_one_line(done, 1, "no train part, only test")
+
+
 def test_data_that_moved_changed_or_have_other_classes(work: Path, tmp_path: Path) -> None:
     shutil.copytree(work / "pictures", tmp_path / "pictures")
     dataset = load(str(tmp_path / "pictures"), size=16, report=lambda line: None)

@@ -70,7 +70,9 @@ def test_shards_with_something_wrong(tmp_path):
     shard(tmp_path / "test.tar", [0, 5], seed=100)
     assert "a picture of class 5, which classes.txt does not have" in told(place)
     (tmp_path / "train.tar").unlink()
-    assert "no shards of a train part" in told(place)
+    shard(tmp_path / "test.tar", [0, 1] * 20, seed=100)
+    assert "no train part, only test" in told(place)
+    assert len(read(place, test_only=True).test.labels) == 40
     (tmp_path / "test.tar").unlink()
     assert "no shard" in told(place, UsageError)
 
@@ -114,7 +116,7 @@ def test_saved_data_sets_with_something_wrong(tmp_path):
     )
     assert "no classes" in told(no_classes)
     columns = {"img": pictures(40), "kind": [0, 1] * 20}
-    assert "no split called train: there are rest" in told(
+    assert "no split called train or test: there are rest" in told(
         saved(tmp_path / "c", columns, labelled(["cat", "dog"]), parts=("rest",))
     )
     assert "no picture of class cow" in told(saved(tmp_path / "d", columns, labelled(["cat", "dog", "cow"])))

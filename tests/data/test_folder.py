@@ -97,6 +97,88 @@ def test_val_alone_is_the_test_part(tmp_path):
     assert any("validation is held out of train" in line for line in lines)
 
 
+NAMES = [
+    ("Train", "Valid", "Test"),
+    ("TRAIN", "VAL", "TEST"),
+    ("training", "validation", "testing"),
+    ("Training_Set", "dev-set", "test_set"),
+    ("trainImages", "ValImages", "TestImages"),
+    ("train2017", "val2017", "test2017"),
+    ("train", "eval", "test"),
+    ("train", "val", "eval"),
+    ("train/train", "val/val", "test/test"),
+]
+
+
+@pytest.mark.parametrize("names", NAMES, ids=lambda names: names[0] + names[1])
+def test_parts_as_people_call_them(tmp_path, names):
+    for seed, part in zip((0, 100, 200), names, strict=True):
+        make(tmp_path / part, count=4 + seed // 100, seed=seed)
+    (tmp_path / "__MACOSX" / "train").mkdir(parents=True)
+    lines = []
+    dataset = read(tmp_path, lines)
+    assert dataset.classes == ("cat", "dog")
+    assert [len(getattr(dataset, part).labels) for part in PARTS] == [6, 10, 12, 2]
+    assert len(lines) == 1
+
+
+def test_classes_that_are_called_as_parts_are(tmp_path):
+    root = make(tmp_path, classes=("bus", "test", "train"))
+    assert read(root).classes == ("bus", "test", "train")
+
+
+@pytest.mark.parametrize(
+    "names", [("fold1", "fold2"), ("Uebung", "Probe"), ("seg_train/x", "seg_test/x"), ("val", "B")]
+)
+def test_sub_folders_with_the_same_folders_are_no_classes_without_a_word(tmp_path, names):
+    for seed, part in enumerate(names):
+        make(tmp_path / part, classes=("cat", "dog", f"own{seed}"), count=4, seed=100 * seed)
+    with pytest.raises(
+        DataError, match=r"both have the folders cat and dog: if they are parts, call them train"
+    ) as error:
+        read(tmp_path)
+    assert "\n" not in str(error.value)
+    shutil.rmtree(tmp_path / names[1].partition("/")[0])
+    for outer in ("one", "two"):  # as tiny ImageNet has it: what lies below is no class
+        make(tmp_path / "classes" / outer, classes=("images",), count=10, seed=ord(outer[0]))
+    assert read(tmp_path / "classes").classes == ("one", "two")
+
+
+def test_what_is_no_part_beside_the_parts_is_told(tmp_path):
+    make(tmp_path / "train", count=10)
+    fill(tmp_path / "test", 3, 700)  # without classes, as competitions have it
+    make(tmp_path / "previews", count=1)
+    lines = []
+    assert len(read(tmp_path, lines).test.labels) == 4
+    assert any("previews, test: not looked at" in line for line in lines)
+
+
+@pytest.mark.parametrize("names", [("Train", "train"), ("val", "valid"), ("test", "testing")])
+def test_two_folders_for_one_part_are_refused(tmp_path, names):
+    for part in {"train", *names}:
+        make(tmp_path / part, count=4)
+    with pytest.raises(DataError, match=rf"both {names[0]} and {names[1]} could be its \w+ part: rename"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["val", "Test"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_part_alone_can_be_tested_on_and_nothing_else(tmp_path, name, stream):
+    make(tmp_path / name, count=4)
+    with pytest.raises(DataError, match="no train part, only test: `mnas evaluate` takes that"):
+        read(tmp_path)
+    dataset = read(tmp_path, test_only=True, stream=stream)
+    assert [len(getattr(dataset, part).labels) for part in PARTS] == [0, 0, 8, 0]
+    assert dataset.test.images[:].shape == (8, 8, 8, 3)
+    assert 0.4 < dataset.mean[0] < 0.6 and 0.1 < dataset.std[0] < 0.4
+
+
+def test_a_folder_around_the_folder_is_told(tmp_path):
+    make(tmp_path / "unpacked")
+    with pytest.raises(DataError, match=f"one class only.*give {tmp_path / 'unpacked'} if the classes are in that"):
+        read(tmp_path)
+
+
 def test_a_broken_image_is_named_and_skipped(tmp_path):
     root, lines = make(tmp_path / "pets"), []
     broken = root / "dog" / "007.png"
