@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mnascli.data import cache
 from mnascli.data.dataset import PARTS, DataError
+from mnascli.data.naming import shown
 from mnascli.data.picture import decode
 from mnascli.data.source import Pictures, Source
 from mnascli.data.split import digest, divide
@@ -82,7 +83,7 @@ def _check(pictures: Pictures, channels: int, stop: bool, skipped: list[str], re
             pixels = decode(data, THUMB, channels, draft=True).reshape(-1, channels) / np.float32(255)
             return digest(data), np.stack([pixels.mean(0), (pixels**2).mean(0)])
         except (DataError, OSError) as error:
-            return f"{pictures.name(number)}: broken image: {error}"
+            return f"{shown(pictures.name(number))}: broken image: {error}"
 
     count = len(pictures.labels)
     numbers: list[int] = []

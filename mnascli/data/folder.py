@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnascli.data.dataset import DataError, Labels
+from mnascli.data.naming import class_names, shown
 from mnascli.data.picture import SUFFIXES
 from mnascli.data.source import Source, part_of, parts_called, settle, words_of
 from mnascli.errors import UsageError
@@ -51,17 +52,19 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
         raise UsageError(f"{root}: not a folder: give a folder of images with one sub-folder a class")
     ready = _parts(root, report)
     first = "train" if "train" in ready else "test"
-    folders = _sub_folders(ready[first])
+    by_class = _class_folders(ready[first])
+    folders = list(by_class)
     if len(folders) < 2:
         found = f"one class only ({folders[0]})" if folders else "no sub-folders"
-        inner = ready[first] / folders[0] if folders else None
+        inner = ready[first] / by_class[folders[0]] if folders else None
         hint = f"; give {inner} if the classes are in that" if inner is not None and _sub_folders(inner) else ""
         raise DataError(f"{ready[first]}: {found}: at least two classes are needed, each a sub-folder of images{hint}")
     classes = _names(root, folders)
     state = blake2b(repr((str(root.resolve()), classes)).encode(), digest_size=16)
     parts = {}
     for part, folder in ready.items():
-        if different := set(folders) ^ set(_sub_folders(folder)):
+        of_part = by_class if part == first else _class_folders(folder)
+        if different := by_class.keys() ^ of_part.keys():
             name = min(different)
             where = "has no" if name in folders else f"has a class that {ready[first].name} has not:"
             raise DataError(f"{folder}: {where} {name}: all parts need the same classes")
@@ -69,12 +72,12 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
         labels: list[int] = []
         for label, name in enumerate(folders):
             before = len(paths)
-            for path, size, changed in sorted(_pictures(str(folder / name))):
+            for path, size, changed in sorted(_pictures(str(folder / of_part[name]))):
                 paths.append(os.fsencode(os.path.relpath(path, root)))
                 state.update(b"%s %d %d\n" % (paths[-1], size, changed))
             labels += [label] * (len(paths) - before)
             if len(paths) == before:
-                raise DataError(f"{folder / name}: no images: put some there, or remove the folder")
+                raise DataError(f"{folder / of_part[name]}: no images: put some there, or remove the folder")
         parts[part] = Files(str(root), np.array(paths), np.array(labels, np.int64))
     return Source(root.resolve().name, str(root), tuple(classes), parts, state.hexdigest())
 
@@ -93,7 +96,8 @@ def _parts(root: Path, report: Callable[[str], None]) -> dict[str, Path]:
     if "train" not in named:
         _require_no_parts(root, folders, named.values())
     if others:
-        report(f"{root}: {', '.join(others)}: not looked at: not called as a part is, or without folders of classes")
+        names = ", ".join(map(shown, others))
+        report(f"{root}: {names}: not looked at: not called as a part is, or without folders of classes")
     return {part: _inner(root / name, part) for part, name in settle(str(root), named, report).items()}
 
 
@@ -116,7 +120,8 @@ def _require_no_parts(root: Path, folders: Sequence[str], known: Collection[str]
         for other, same in shared.items():
             if other != name and len(same) > 1 and not {name, other} <= set(known):
                 raise DataError(
-                    f"{root}: {other} and {name} both have the folders {' and '.join(same[:2])}: if they are parts, "
+                    f"{root}: {shown(other)} and {shown(name)} both have the folders "
+                    f"{' and '.join(map(shown, same[:2]))}: if they are parts, "
                     "call them train, val and test; if they are classes, put their pictures right into them"
                 )
 
@@ -132,6 +137,12 @@ def _holds_classes(folder: Path) -> bool:
     """Whether it may be a part: a class that is called train has its pictures right in it."""
     folders = _sub_folders(folder)
     return bool(folders) and (len(folders) > 1 or not _has_pictures(folder))
+
+
+def _class_folders(folder: Path) -> dict[str, str]:
+    """Class name -> sub-folder. Raises DataError for names that no class can have."""
+    folders = _sub_folders(folder)
+    return dict(zip(class_names(str(folder), folders), folders, strict=True))
 
 
 def _has_pictures(folder: Path) -> bool:
@@ -166,10 +177,10 @@ def _names(root: Path, folders: list[str]) -> list[str]:
     if file is None:
         return folders
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = unicodedata.normalize("NFC", file.read_text(encoding="utf-8-sig")).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as text: {error}") from error
-    named = {match[1]: match[2].strip() for line in lines if (match := re.match(r"(\S+)\s+(\S.*)", line))}
+    named = {match[1]: " ".join(match[2].split()) for line in lines if (match := re.match(r"(\S+)\s+(\S.*)", line))}
     if missing := [folder for folder in folders if folder not in named]:
         raise DataError(f"{file}: no line for the folder {missing[0]}: each line is a folder, a blank and its name")
     names = [named[folder] for folder in folders]

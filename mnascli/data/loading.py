@@ -14,6 +14,7 @@ from mnascli import paths
 from mnascli.data import bundled, cache, fashion, folder, hub, tars
 from mnascli.data.checking import Report
 from mnascli.data.dataset import DataError, Dataset, Images, Labels, Split, chunks, from_arrays
+from mnascli.data.naming import class_names, is_fit, shown
 from mnascli.data.picture import MODES, centre, cut_image, to_pixels
 from mnascli.data.preparing import OnBroken, prepare
 from mnascli.data.source import Source
@@ -56,6 +57,7 @@ def load(
 
     Raises UsageError for a spec, size or channels that cannot be, DataError for images that cannot be used.
     """
+    named = from_anywhere(spec)
     channels = channels_of(spec, size, channels)
     files = fashion_files(spec)
     if files is None:
@@ -65,17 +67,22 @@ def load(
         dataset = from_arrays(BUNDLED_NAME, fashion.CLASSES, bundled.read_bundled())
     else:
         dataset = _resized(spec.partition(":")[0], files, size, channels, crop, report)
-    return replace(dataset, source=_from_anywhere(spec))
+    return replace(dataset, source=named)
 
 
-def _from_anywhere(spec: str) -> str:
-    """The same data, named so that the working directory does not matter."""
+def from_anywhere(spec: str) -> str:
+    """The same data, named so that the working directory does not matter.
+
+    Raises UsageError for a name that no line of text can carry.
+    """
     kind, _, place = spec.partition(":")
-    if place and kind in ("wds", FULL_NAME):
-        return f"{kind}:{Path(place).resolve()}"
-    if place and kind == "hf":
-        return f"hf:{Path(place).resolve()}" if paths.exists(Path(place)) else spec
-    return spec if spec in SHIPPED else str(Path(spec).resolve())
+    if place and (kind in ("wds", FULL_NAME) or (kind == "hf" and paths.exists(Path(place)))):
+        named = f"{kind}:{Path(place).resolve()}"
+    else:
+        named = spec if spec in SHIPPED or (place and kind == "hf") else str(Path(spec).resolve())
+    if not is_fit(named):
+        raise UsageError(f"{shown(named)}: control characters or bytes that are no UTF-8 in the name: rename it")
+    return named
 
 
 def is_name(source: str) -> bool:
@@ -117,7 +124,7 @@ def find(spec: str, report: Report = to_stderr, *, test_only: bool = False) -> S
             f"{source.place}: no train part, only {' and '.join(source.parts)}: `mnas evaluate` takes that, all else "
             "learns from a train part: put one beside it"
         )
-    return source
+    return replace(source, classes=class_names(source.place, source.classes))
 
 
 def _find(spec: str, report: Report) -> Source:
@@ -135,7 +142,7 @@ def _find(spec: str, report: Report) -> Source:
         raise DataError(f"{error.filename}: cannot be read: {reason(error)}") from error
 
 
-def class_names(spec: str) -> tuple[str, tuple[str, ...]]:
+def name_and_classes(spec: str) -> tuple[str, tuple[str, ...]]:
     """The name and the classes of the data set that `spec` names, with no look at its pictures. Raises as `load`."""
     kind = spec.partition(":")[0]
     if kind in (BUNDLED_NAME, FULL_NAME):

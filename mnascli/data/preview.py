@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from mnascli.data import cache, checking, fashion
 from mnascli.data.checking import REPAIR, Report, held_out, into_parts
 from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Split, Statistics
-from mnascli.data.loading import channels_of, fashion_files, find, read_files, resize, to_stderr
+from mnascli.data.loading import channels_of, fashion_files, find, from_anywhere, read_files, resize, to_stderr
+from mnascli.data.naming import shown
 from mnascli.data.picture import decode
 from mnascli.data.preparing import OnBroken, count_of, entries, hash_of, is_large
 from mnascli.data.source import Chosen, Pictures, Source
@@ -69,10 +70,12 @@ def preview(
 
     Raises UsageError and DataError as `load` does, but for what only a look at all pictures can tell.
     """
+    named = from_anywhere(spec)
     channels = channels_of(spec, size, channels)
     files = fashion_files(spec)
     if files is None:
-        return _of_source(find(spec, report), size, channels, crop, stream, on_broken)
+        found = _of_source(find(spec, report), size, channels, crop, stream, on_broken)
+        return replace(found, dataset=replace(found.dataset, source=named))
     parts = read_files(files)
     began = time.perf_counter()
     chosen = _spread(len(parts[0].labels))
@@ -82,7 +85,7 @@ def preview(
     each_s = 0.0 if own else (time.perf_counter() - began) / len(images)
     labels = [part.labels for part in parts]
     splits = [_repeated(images, len(one), one) for one in labels]
-    dataset = _dataset(spec.partition(":")[0], fashion.CLASSES, splits, images, "")
+    dataset = replace(_dataset(spec.partition(":")[0], fashion.CLASSES, splits, images, ""), source=named)
     return Preview(dataset, exact=True, prepare_s=each_s * sum(map(len, labels)))
 
 
@@ -141,7 +144,7 @@ def _decoded(
         try:
             return decode(pictures.read(number), size, channels, crop)
         except (DataError, OSError) as error:
-            return DataError(f"{pictures.name(number)}: broken image: {error}")
+            return DataError(f"{shown(pictures.name(number))}: broken image: {error}")
 
     outcomes = list(in_threads(read, chosen.tolist()))
     broken = [one for one in outcomes if isinstance(one, DataError)]

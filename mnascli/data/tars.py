@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import glob
@@ -150,8 +151,16 @@ def _label(data: bytes, kind: str, member: str) -> int | str:
 
 def _class_names(file: Path, labels: list[int | str]) -> list[str]:
     """The classes: the lines of `file` where there is one, else the labels as they are."""
+    numbered = all(isinstance(label, int) for label in labels)
     if file.is_file():
-        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if all(isinstance(label, int) for label in labels):
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: cannot be read as text: {error}") from error
+        names = [line.strip() for line in lines if line.strip()]
+        # ImageNet has two classes that are called crane; where labels are numbers, that is no harm.
+        times = Counter(names)
+        return [f"{name} ({n})" if numbered and times[name] > 1 else name for n, name in enumerate(names)]
+    if numbered:
         return [str(number) for number in range(max(map(int, labels), default=-1) + 1)]
     return sorted({str(label) for label in labels})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mnascli.data import Dataset
 from mnascli.data.dataset import Floats, Split
-from mnascli.data.loading import class_names
+from mnascli.data.loading import name_and_classes
 from mnascli.engine.candidate import DataRequest
 from mnascli.engine.model_data import source_of_file
 from mnascli.errors import UsageError
@@ -88,7 +88,7 @@ def data_for_file(
             f"{path}: takes int8 without a scale, so that nobody can tell how pixels become such numbers: give --mean "
             "and --std (0.50196 and 0.0039216 for pixel - 128)"
         )
-    name, classes = class_names(source)
+    name, classes = name_and_classes(source)
     columns = _columns(path, runner.classes, about.labels if about else (), name, classes, reading.background, say)
     recipe = Recipe(evaluation_crop=about.crop) if about else Recipe()
     dataset = DataRequest(source, runner.picture.size, channels).load(recipe, to_train=False, test_only=True)

@@ -72,7 +72,8 @@ def write(card: Mapping[str, Any], file: Path) -> tuple[Path, Path]:
     paths = file.with_suffix(".card.md"), file.with_suffix(".card.json")
     for path, text in zip(paths, (to_markdown(card), json.dumps(card, indent=2) + "\n"), strict=True):
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            # Of a file that is called in no UTF-8 the card tells the name as well as it can.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return paths
 
 

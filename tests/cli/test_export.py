@@ -1,5 +1,6 @@
 """`mnas export` and `evaluate` as their user runs them, on a folder of pictures."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,22 @@ def test_a_checkpoint_brings_its_data_wherever_one_stands(work: Path, tmp_path: 
     assert answer("evaluate", net, "--against", "a.tflite", cwd=tmp_path)["data"] == "pictures"
     trained = mnas("train", net, "-o", "new", "--epochs", 1, "--batch-size", 16, "--threads", 1, cwd=tmp_path)
     assert f"no data were named: training on {work / 'pictures'}" in trained.stderr and trained.returncode == 0
+
+
+def test_classes_are_called_in_the_file_as_in_the_folder_or_refused_before_the_work(work: Path, tmp_path: Path) -> None:
+    for label, name in (("dark", " [bold]50 %, L'\u00e9t\u00e9: \U0001f600 "), ("light", "x" * 255)):
+        shutil.copytree(work / "pictures" / label, tmp_path / "pictures" / name)
+    small = ("--epochs", 1, "--batch-size", 16, "--threads", 1)
+    answer("train", NET, "--data", "pictures", "-o", "net", *small, cwd=tmp_path)
+    answer("export", "net", "--tflite", "--writer", "own", "-o", "net.tflite", cwd=tmp_path)
+    classes = answer("evaluate", "net.tflite", "--data", "pictures", cwd=tmp_path)["classes"]
+    assert [one["name"] for one in classes] == ["[bold]50 %, L'\u00e9t\u00e9: \U0001f600", "x" * 255]  # type: ignore[attr-defined]
+    assert "[bold]50 %" in mnas("evaluate", "net", cwd=tmp_path).stdout
+    os.rename(tmp_path / "pictures" / ("x" * 255), os.fsencode(tmp_path / "pictures") + b"/caf\xe9")  # noqa: PTH104
+    for command in (("search", "--name", "run"), ("train", NET, "-o", "new", *small)):
+        done = mnas(*command, "--data", "pictures", cwd=tmp_path)
+        assert_one_line(done, 1, r"class caf\xe9: bytes that are no UTF-8 in its name")
+        assert not (tmp_path / "runs").exists() and not (tmp_path / "new").exists()
 
 
 def test_pictures_of_a_test_part_alone_are_evaluated_on(work: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from mnascli.data import DataError, load, streamed
 from mnascli.data import preview as previewing
 from mnascli.data.dataset import PARTS
 from mnascli.data.preview import FEW, preview
+from mnascli.errors import UsageError
 
 
 def make_folder(root: Path, counts: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:
@@ -95,3 +96,28 @@ def test_the_bundled_set_at_another_size_is_not_resized_as_a_whole(own_home: Pat
     assert shown.dataset.train.images.shape == (6000, 1024, 1024, 1)
     assert shown.exact and shown.prepare_s > 0
     assert not list(own_home.rglob("*.u8"))
+
+
+def test_parts_are_found_as_loading_finds_them(tmp_path: Path, own_home: Path) -> None:
+    for part, count in (("Train", 20), ("Testing", 7)):
+        make_folder(tmp_path / "pictures" / part, {"a": count, "b": count})
+    shown, loaded = preview(str(tmp_path / "pictures"), size=12), load(str(tmp_path / "pictures"), size=12)
+    assert [len(getattr(shown.dataset, part).labels) for part in PARTS] == [30, 6, 14, 4]
+    assert (shown.dataset.classes, shown.dataset.source) == (loaded.classes, loaded.source)
+
+
+@pytest.mark.parametrize("names", [("val/a", "val/b"), ("a", "b\nc"), ("a", "caf\udce9"), ("x/a", "x/b", "y/a", "y/b")])
+def test_what_loading_refuses_is_refused_in_the_same_words(tmp_path: Path, names: tuple[str, ...]) -> None:
+    make_folder(tmp_path / "pictures", dict.fromkeys(names, 12))
+    with pytest.raises(DataError) as told:
+        load(str(tmp_path / "pictures"), size=12)
+    with pytest.raises(DataError) as before:
+        preview(str(tmp_path / "pictures"), size=12)
+    assert str(before.value) == str(told.value) and "\n" not in str(told.value)
+
+
+def test_data_whose_own_name_no_line_can_carry(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "two\nlines", {"a": 12, "b": 12})
+    for way in (load, preview):
+        with pytest.raises(UsageError, match="control characters"):
+            way(str(folder), size=12)
