@@ -13,4 +13,9 @@ def extra(module: str, name: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise UsageError(f"this needs the package {module}: install it with `pip install 'mnas[{name}]'`") from error
+        raise UsageError(f"this needs the package {module}: {how_to_install(name)}") from error
+
+
+def how_to_install(name: str) -> str:
+    """What to do to have the optional extra `name`."""
+    return f"install it with `pip install 'mnas[{name}]'`"

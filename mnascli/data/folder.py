@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.naming import class_names, shown
-from mnascli.data.picture import SUFFIXES
+from mnascli.data.picture import PICTURES, SUFFIXES, left_out_in_words
 from mnascli.data.source import Source, part_of, parts_called, settle, words_of
 from mnascli.errors import UsageError
 
@@ -24,7 +24,8 @@ from mnascli.errors import UsageError
 NAME_FILES = ("classes.txt", "LOC_synset_mapping.txt", "synset_words.txt")
 
 WRAPPINGS = 3  # folders with nothing but a folder in them that are looked through
-LEFTOVERS = frozenset(["__MACOSX", "@eaDir"])  # of archives and network disks: copies of names, thumbnails
+# Of archives, network disks and file managers: attributes, thumbnails.
+LEFTOVERS = frozenset(["__MACOSX", "@eaDir", "thumbs.db", "desktop.ini"])
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
     classes = _names(root, folders)
     state = blake2b(repr((str(root.resolve()), classes)).encode(), digest_size=16)
     parts = {}
+    left_out = Counter({"outside of the folders of classes": sum(map(_pictures_in, {root, *ready.values()}))})
     for part, folder in ready.items():
         of_part = by_class if part == first else _class_folders(folder)
         if different := by_class.keys() ^ of_part.keys():
@@ -72,13 +74,18 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
         labels: list[int] = []
         for label, name in enumerate(folders):
             before = len(paths)
-            for path, size, changed in sorted(_pictures(str(folder / of_part[name]))):
+            left_here: Counter[str] = Counter()
+            for path, size, changed in sorted(_pictures(str(folder / of_part[name]), left_here)):
                 paths.append(os.fsencode(os.path.relpath(path, root)))
                 state.update(b"%s %d %d\n" % (paths[-1], size, changed))
             labels += [label] * (len(paths) - before)
             if len(paths) == before:
-                raise DataError(f"{folder / of_part[name]}: no images: put some there, or remove the folder")
+                there = f" that can be read: {left_out_in_words(left_here)}" if left_here else ""
+                raise DataError(f"{folder / of_part[name]}: no images{there}: put some there, or remove the folder")
+            left_out += left_here
         parts[part] = Files(str(root), np.array(paths), np.array(labels, np.int64))
+    if count := left_out.total():
+        report(f"{root}: {count} files were not looked at: {left_out_in_words(left_out)}")
     return Source(root.resolve().name, str(root), tuple(classes), parts, state.hexdigest())
 
 
@@ -90,7 +97,7 @@ def _parts(root: Path, report: Callable[[str], None]) -> dict[str, Path]:
     folders = _sub_folders(root)
     named = parts_called(str(root), [name for name in folders if _holds_classes(root / name)])
     others = [name for name in folders if name not in named.values()]
-    if not named or ("train" not in named and any(_has_pictures(root / name) for name in others)):
+    if not named or ("train" not in named and any(_pictures_in(root / name) for name in others)):
         _require_no_parts(root, folders)
         return {"train": root}
     if "train" not in named:
@@ -110,7 +117,7 @@ def _require_no_parts(root: Path, folders: Sequence[str], known: Collection[str]
     for name in folders:
         below = root / name
         for _ in range(WRAPPINGS):
-            if len(inner := _sub_folders(below)) != 1 or _has_pictures(below):
+            if len(inner := _sub_folders(below)) != 1 or _pictures_in(below):
                 break
             below /= inner[0]
         shared: dict[str, list[str]] = {}
@@ -129,14 +136,14 @@ def _require_no_parts(root: Path, folders: Sequence[str], known: Collection[str]
 def _inner(folder: Path, part: str) -> Path:
     """`train/train`, as many archives unpack, is `train`."""
     folders = _sub_folders(folder)
-    again = len(folders) == 1 and not _has_pictures(folder) and part_of(words_of(folders[0])) == part
+    again = len(folders) == 1 and not _pictures_in(folder) and part_of(words_of(folders[0])) == part
     return folder / folders[0] if again else folder
 
 
 def _holds_classes(folder: Path) -> bool:
     """Whether it may be a part: a class that is called train has its pictures right in it."""
     folders = _sub_folders(folder)
-    return bool(folders) and (len(folders) > 1 or not _has_pictures(folder))
+    return bool(folders) and (len(folders) > 1 or not _pictures_in(folder))
 
 
 def _class_folders(folder: Path) -> dict[str, str]:
@@ -145,10 +152,10 @@ def _class_folders(folder: Path) -> dict[str, str]:
     return dict(zip(class_names(str(folder), folders), folders, strict=True))
 
 
-def _has_pictures(folder: Path) -> bool:
-    """Whether there are any right in it."""
+def _pictures_in(folder: Path) -> int:
+    """How many are right in it, of any kind."""
     with os.scandir(folder) as entries:
-        return any(Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith(".") for entry in entries)
+        return sum(Path(one.name).suffix.lower() in PICTURES and not one.name.startswith(".") for one in entries)
 
 
 def _sub_folders(folder: Path) -> list[str]:
@@ -160,15 +167,26 @@ def _sub_folders(folder: Path) -> list[str]:
         )
 
 
-def _pictures(folder: str) -> Iterator[tuple[str, int, int]]:
-    """Path, size in bytes and time of change of each picture below a folder."""
+def _pictures(folder: str, left_out: Counter[str]) -> Iterator[tuple[str, int, int]]:
+    """Path, size in bytes and time of change of each picture below a folder; counts other files by their suffix."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):  # a link up the tree would never end
-                yield from _pictures(entry.path)
-            elif Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file():
+            suffix = Path(entry.name).suffix.lower()
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in LEFTOVERS and not entry.name.startswith("."):
+                    yield from _pictures(entry.path, left_out)
+            elif entry.name.startswith(".") or entry.name.lower() in LEFTOVERS:
+                if suffix in PICTURES and not entry.name.startswith("._"):
+                    left_out["hidden"] += 1
+            elif entry.is_dir():  # a link up the tree would never end
+                left_out["links to folders"] += 1
+            elif not entry.is_file():
+                left_out["broken links"] += 1
+            elif suffix in SUFFIXES:
                 stat = entry.stat()
                 yield entry.path, stat.st_size, stat.st_mtime_ns
+            else:
+                left_out[suffix or "without a suffix"] += 1
 
 
 def _names(root: Path, folders: list[str]) -> list[str]:

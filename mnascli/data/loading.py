@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,8 +26,9 @@ FULL_NAME = "fashion-mnist"
 SHIPPED = (BUNDLED_NAME, FULL_NAME)  # names that mean the same pictures on every machine
 
 
+@functools.cache
 def to_stderr(line: str) -> None:
-    """The default way to tell the user what is being prepared and what was skipped."""
+    """The default way to tell the user what is being prepared and what was skipped; each line once a process."""
     print(line, file=sys.stderr)
 
 

@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import logging
+import re
 import warnings
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
 from mnascli.data.dataset import DataError, Images
+from mnascli.data.extras import how_to_install
+from mnascli.data.naming import shown
+from mnascli.data.sniffing import what_it_is
 
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"]
-)
+try:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    READS_HEIC = True
+except ImportError:
+    READS_HEIC = False
+
+# Kinds that depend on how Pillow was built, with the question that it answers.
+BUILT_IN = {".webp": "webp", ".avif": "avif", ".jp2": "jpg_2000", ".j2k": "jpg_2000", ".jpx": "jpg_2000"}
+HEIC = frozenset([".heic", ".heif", ".hif"])
+ORDINARY = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".gif", ".tif", ".tiff", ".tga"]
+) | frozenset([".ppm", ".pgm", ".pbm", ".pnm"])
+PICTURES = ORDINARY | BUILT_IN.keys() | HEIC
+UNREAD = {suffix for suffix, name in BUILT_IN.items() if not features.check(name)} | (set() if READS_HEIC else HEIC)
+SUFFIXES = PICTURES - UNREAD
 MODES = {1: "L", 3: "RGB"}
+LARGEST = 89_478_485  # pixels of a picture, Pillow's own limit: a small file can unpack to fill all memory
+MOST_TOLD = 8  # kinds of files that are not looked at
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
 Choose = Callable[[int, int], Box]
+
+
+def why_not_read(suffix: str) -> str:
+    """For files of a suffix that is none of `SUFFIXES`: the reason in words, and what to do; empty for no suffix."""
+    if suffix in HEIC:
+        return f"what reads them is not there: {how_to_install('heic')}"
+    if suffix in BUILT_IN:
+        return "this Pillow cannot read them: install a newer one, or convert them"
+    return "no kind of picture that is read" if suffix.startswith(".") else ""
+
+
+def left_out_in_words(left_out: Counter[str]) -> str:
+    """Which files were not looked at, and why, of numbers by suffix or by what was wrong with them."""
+    reasons = [(count, kind, why_not_read(kind)) for kind, count in left_out.most_common(MOST_TOLD)]
+    words = [f"{count} {shown(kind)}" + (f" ({why})" if why else "") for count, kind, why in reasons]
+    rest = left_out.total() - sum(count for count, *_ in reasons)
+    return ", ".join([*words, f"{rest} of other kinds"] if rest else words)
 
 
 class BrokenPictureError(DataError):
@@ -64,12 +105,17 @@ def cut(data: bytes, choose: Choose, size: int, channels: int, *, draft: bool = 
     enough: many times faster, and not quite the pixels that an app sees. Raises BrokenPictureError.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                return cut_image(image, choose, size, channels, draft=draft)
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > LARGEST:
+                raise Image.DecompressionBombError
+            return cut_image(image, choose, size, channels, draft=draft)
+    except Image.DecompressionBombError as error:
+        raise BrokenPictureError(f"more than {LARGEST / 1e6:.0f} million pixels: make it smaller") from error
+    except UnidentifiedImageError as error:
+        raise BrokenPictureError(what_it_is(data[:100]) or "no picture, or of an unknown kind") from error
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files.
-        raise BrokenPictureError(str(error) or type(error).__name__) from error
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise BrokenPictureError(reason) from error
 
 
 def cut_image(image: Image.Image, choose: Choose, size: int, channels: int, *, draft: bool = False) -> Image.Image:
@@ -104,3 +150,19 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         pixels = np.nan_to_num(np.asarray(image))
         return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8))
     return image
+
+
+def _quiet() -> None:
+    """A picture's faults are told in a line that names it; Pillow and libtiff would print theirs beside that.
+
+    Filters are set once and for the process: `warnings.catch_warnings` is not safe in threads.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    maps = Path("/proc/self/maps")
+    loaded = maps.read_text(errors="replace") if maps.is_file() else ""
+    for library in set(re.findall(r"/\S*libtiff\S*", loaded)):
+        ctypes.CDLL(library).TIFFSetErrorHandler(None)
+
+
+_quiet()

@@ -12,6 +12,7 @@ import numpy as np
 from mnascli.data import cache, checking
 from mnascli.data.checking import REPAIR, Checked, Report, into_parts
 from mnascli.data.dataset import SMALLEST_STD, DataError, Dataset, Images, Labels, Split
+from mnascli.data.picture import SUFFIXES
 from mnascli.data.source import Chosen, Pictures, Source
 from mnascli.data.streamed import CHUNK, StreamedImages
 
@@ -33,6 +34,8 @@ def prepare(
     dataset = None if stream or known is None else cache.read(decoded)
     if known is None or (dataset is None and not stream):
         report(f"{source.place}: preparing {count} images; this is done once")
+    if known is not None and known[1]:
+        report(f"{source.place}: {len(known[1])} broken images left out, such as {known[1][0]}")
     if known is None:
         checking.check(looked_at, source, channels, on_broken == "stop", report)
         known = checking.read(looked_at)
@@ -80,8 +83,9 @@ def is_large(count: int, size: int, channels: int) -> bool:
 
 def entries(source: Source, size: int, channels: int, crop: float) -> tuple[Path, Path]:
     """Where the cache keeps what is known of the pictures, and the decoded pictures."""
-    looked_at = cache.entry(["looked at", source.identity, channels])
-    return looked_at, cache.entry(["decoded", source.identity, size, channels, crop])
+    kinds = sorted(SUFFIXES)  # with another Pillow other pictures can be read
+    looked_at = cache.entry(["looked at", source.identity, kinds, channels])
+    return looked_at, cache.entry(["decoded", source.identity, kinds, size, channels, crop])
 
 
 def _images(pictures: Pictures, checked: Checked, size: int, channels: int, crop: float) -> StreamedImages:

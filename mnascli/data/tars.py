@@ -25,7 +25,7 @@ from mnascli import paths
 from mnascli.data.checking import Report
 from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
-from mnascli.data.picture import SUFFIXES
+from mnascli.data.picture import SUFFIXES, left_out_in_words
 from mnascli.data.source import Pictures, Source, check_classes, part_of, settle, words_of
 from mnascli.errors import UsageError
 
@@ -67,7 +67,10 @@ def find(pattern: str, report: Report) -> Source:
     settled = settle(f"wds:{pattern}", {part: part for part in by_part}, report)
     by_part = {part: by_part[name] for part, name in settled.items()}
     state = blake2b(digest_size=16)
-    found = {part: _index(of_part, webdataset.tariterators.base_plus_ext, state) for part, of_part in by_part.items()}
+    split_name, left_out = webdataset.tariterators.base_plus_ext, Counter[str]()
+    found = {part: _index(of_part, split_name, state, left_out) for part, of_part in by_part.items()}
+    if count := left_out.total():
+        report(f"wds:{pattern}: {count} files were not looked at: {left_out_in_words(left_out)}")
     names = _class_names(Path(shards[0]).parent / NAMES, [label for _, labels in found.values() for label in labels])
     state.update(repr(names).encode())
     numbers = {name: number for number, name in enumerate(names)}
@@ -98,14 +101,17 @@ def _expand(pattern: str, webdataset: Any) -> list[str]:
     return shards
 
 
-def _index(shards: list[str], split_name: Any, state: Any) -> tuple[list[tuple[int, int, int]], list[int | str]]:
-    """Shard, offset and size of each picture of a part, and its label."""
+def _index(
+    shards: list[str], split_name: Any, state: Any, left_out: Counter[str]
+) -> tuple[list[tuple[int, int, int]], list[int | str]]:
+    """Shard, offset and size of each picture of a part, and its label; counts suffixes of samples without a picture."""
     where, labels = [], []
     for number, shard in enumerate(shards):
         stat = Path(shard).stat()
         state.update(repr((str(Path(shard).resolve()), stat.st_size, stat.st_mtime_ns)).encode())
-        for key, picture, label in _samples(shard, split_name):
+        for key, picture, label, others in _samples(shard, split_name):
             if picture is None:
+                left_out.update(others or ["labels without a picture"])
                 continue
             if label is None:
                 raise DataError(f"{shard}: {key} has no .cls or .json with a label beside it")
@@ -114,9 +120,12 @@ def _index(shards: list[str], split_name: Any, state: Any) -> tuple[list[tuple[i
     return where, labels
 
 
-def _samples(shard: str, split_name: Any) -> Iterator[tuple[str, tuple[int, int] | None, int | str | None]]:
-    """Key, (offset, size) of the picture and label of each sample of a shard, in one pass over its headers."""
-    key, picture, label = "", None, None
+def _samples(shard: str, split_name: Any) -> Iterator[tuple[str, tuple[int, int] | None, int | str | None, list[str]]]:
+    """Key, (offset, size) of the picture, label and suffixes of all else of each sample of a shard.
+
+    In one pass over its headers.
+    """
+    key, picture, label, others = "", None, None, list[str]()
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
@@ -125,17 +134,19 @@ def _samples(shard: str, split_name: Any) -> Iterator[tuple[str, tuple[int, int]
                     continue
                 if own_key != key:
                     if key:
-                        yield key, picture, label
-                    key, picture, label = own_key, None, None
+                        yield key, picture, label, others
+                    key, picture, label, others = own_key, None, None, []
                 kind = f".{suffix.lower().rpartition('.')[2]}"
                 if kind in SUFFIXES and picture is None:
                     picture = (member.offset_data, member.size)
                 elif kind in (".cls", ".json"):
                     file = tar.extractfile(member)
                     label = _label(file.read(), kind, f"{shard}: {member.name}") if file else None
+                else:
+                    others.append(kind)
                 tar.members = []  # type: ignore[attr-defined]  # it would keep each header in memory
             if key:
-                yield key, picture, label
+                yield key, picture, label, others
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{shard}: not an uncompressed tar file, or cut off: {error}") from error
 

@@ -187,6 +187,9 @@ def test_a_broken_image_is_named_and_skipped(tmp_path):
     assert sum(len(getattr(dataset, part).labels) for part in PARTS) == 39
     assert [line for line in lines if str(broken) in line]
     assert len(dataset.skipped) == 1
+    before = len(lines)
+    read(root, lines)
+    assert lines[before:] == [f"{root}: 1 broken images left out, such as {dataset.skipped[0]}"]
     with pytest.raises(DataError, match=r"007\.png") as caught:
         read(root, on_broken="stop")
     assert "\n" not in str(caught.value)
