@@ -58,7 +58,10 @@ def train(
     ] = None,
     pretrained: Annotated[
         Path | None,
-        typer.Option("--pretrained", help="Weights to start from: timm's, torchvision's or a checkpoint's."),
+        typer.Option(
+            "--pretrained",
+            help="Weights to start from: a checkpoint, a file of huggingface.co/timm or download.pytorch.org/models.",
+        ),
     ] = None,
     freeze: Annotated[
         list[str] | None,

@@ -7,28 +7,30 @@ same weights that moves what is seen by 31 pixels at most (1 + 2 + 4 + 8 + 16); 
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from mnascli import paths
 from mnascli.errors import UsageError
-from mnascli.nets.network import Network
-from mnascli.space import Architecture
+from mnascli.nets.network import Network, build
+from mnascli.space import ZOO, Architecture, load
 from mnascli.space.layers import Conv, Layer, SqueezeExcite, lower
 from mnascli.training.checkpoint import load_checkpoint
+from mnascli.training.state_dicts import Tensors, read_state_dicts
 from mnascli.training.tensors import is_ours
 
 # What the published weights were trained on; timm and torchvision use torch's default epsilon in batch norm.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPSILON = 1e-5
+BODIES = ("blocks.", "features.", "layers.")  # what the classifier stands behind, in their names
+WIDTHS = (1.0, 0.25, 0.35, 0.5, 0.75, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 2.0)
+WHERE = (
+    "weights are to be had from timm (https://huggingface.co/timm/semnasnet_100.rmsp_in1k is mnasnet-a1) and "
+    "torchvision (https://download.pytorch.org/models/mobilenet_v2-b0353104.pth): docs/training.md has a list"
+)
 
 Names = Iterator[tuple[str, str]]  # prefixes of a module here and of the same module there
 
@@ -46,42 +48,72 @@ class Pretrained:
 
 
 def read_pretrained(path: Path) -> Pretrained:
-    """The weights in a .pth, .pt or .safetensors file. Raises UsageError for a file of another network, or damaged."""
+    """The weights in a .pth, .pt or .safetensors file, or in the folder of a checkpoint.
+
+    Raises UsageError for a file of another network, damaged, or of something else.
+    """
+    if paths.is_file(path / "model.safetensors"):
+        path /= "model.safetensors"
     if path.suffix == ".safetensors" and paths.is_file(path) and is_ours(path):
         network, about = load_checkpoint(path)
         epsilon = network.architecture.bn_epsilon
         return Pretrained(str(path), network.state_dict(), _own_names, epsilon, about.mean, about.std)
-    tensors = _read(path)
-    for key, names in (
-        ("conv_stem.weight", timm_names),
-        ("features.0.0.weight", torchvision_mobilenet_names),
-        ("layers.0.weight", torchvision_mnasnet_names),
-    ):
-        if key in tensors:
-            return Pretrained(str(path), tensors, names, EPSILON, IMAGENET_MEAN, IMAGENET_STD)
-    some = ", ".join(list(tensors)[:2])
-    raise UsageError(
-        f"{path}: weights of another network (it has {some}): MnasNets and MobileNetV2s of timm and torchvision can be "
-        "a start, and checkpoints of mnas"
-    )
+    if not path.exists():
+        raise UsageError(f"{path}: no such file; {WHERE}")
+    groups = read_state_dicts(path)
+    known = [
+        (not _averaged(place + name), len(name), place, name.removesuffix(key), tensors, names)
+        for place, tensors in groups
+        for key, names in KNOWN_BY.items()
+        for name in tensors
+        if name == key or name.endswith(f".{key}")
+    ]
+    if not known:
+        some = ", ".join(list(groups[0][1])[:2])
+        raise UsageError(
+            f"{path}: weights of another network (it has {some}): MnasNets and MobileNetV2s of timm and torchvision "
+            f"can be a start, and checkpoints of mnas; {WHERE}"
+        )
+    # The moving average where there is one, and of a network within another the outer.
+    *_, prefix, tensors, names = min(known, key=lambda one: one[:2])
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return Pretrained(str(path), own, names, EPSILON, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def load_pretrained(network: Network, start: Pretrained) -> list[str]:
     """Put the weights into `network`; returns what could not be taken over, in words, and is left as it was.
 
     The classifier is left where the classes are others in number; a stem for colours is summed up for grey pictures.
-    Raises UsageError, with nothing changed, if anything else does not fit.
+    Raises UsageError, with nothing changed, if anything else does not fit, with the width or model that would.
     """
-    state = network.state_dict()
-    found: dict[str, Tensor] = {}
+    try:
+        found, left = _matched(start, network.architecture, network.state_dict())
+    except _MisfitError as misfit:
+        fits = _what_fits(start, network.architecture)
+        raise UsageError(
+            f"{start.source}: weights of another network than {network.architecture}: {misfit}; {fits}"
+        ) from misfit
+    network.load_state_dict(found, strict=False)
+    return left
+
+
+class _MisfitError(Exception):
+    """The first thing that does not fit."""
+
+
+def _matched(start: Pretrained, architecture: Architecture, state: Mapping[str, Tensor]) -> tuple[Tensors, list[str]]:
+    """The weights by the names of `state`, and what is left out, in words. Raises _MisfitError."""
+    found: Tensors = {}
+    used: set[str] = set()
     left: list[str] = []
-    for here, there in start.names(network.architecture):
+    for here, there in start.names(architecture):
         for name in (name for name in state if name.startswith(f"{here}.")):
             key = there + name.removeprefix(here)
+            used.add(key)
             if key not in start.tensors:
                 if name.endswith("num_batches_tracked"):  # old files have none
                     continue
-                raise UsageError(f"{start.source}: weights of another network than {network.architecture}: no {key}")
+                raise _MisfitError(f"no {key}")
             value = start.tensors[key]
             if here == "classifier.dense" and value.shape != state[name].shape:
                 left = [f"the classifier is new: {start.tensors[key].shape[0]} classes became {state[name].shape[0]}"]
@@ -89,13 +121,39 @@ def load_pretrained(network: Network, start: Pretrained) -> list[str]:
             if here == "stem.conv.conv" and value.ndim == 4 and value.shape[1] == 3 and state[name].shape[1] == 1:
                 value = value.sum(1, keepdim=True)
             if value.shape != state[name].shape:
-                raise UsageError(
-                    f"{start.source}: weights of another network than {network.architecture}: {key} has the shape "
-                    f"{tuple(value.shape)}, not {tuple(state[name].shape)}"
-                )
+                raise _MisfitError(f"{key} has the shape {tuple(value.shape)}, not {tuple(state[name].shape)}")
             found[name] = value
-    network.load_state_dict(found, strict=False)
-    return left
+    if more := [key for key in start.tensors if key not in used and key.startswith(BODIES)]:
+        raise _MisfitError(f"{more[0]} has no place in it")
+    return found, left
+
+
+def _what_fits(start: Pretrained, architecture: Architecture) -> str:
+    """For which width of the network, or else for which network of the zoo, the weights are, in words."""
+    for width in WIDTHS:
+        if _fits(start, architecture.on(width=width)):
+            return f"they fit it with --width {width:g}"
+    for name in ZOO:
+        for width in WIDTHS:
+            if _fits(start, load(name, width=width)):
+                return f"they fit {name}" + (f" with --width {width:g}" if width != 1 else "")
+    return "they fit no network of the zoo at a usual width"
+
+
+def _fits(start: Pretrained, architecture: Architecture) -> bool:
+    ops = [op for layer in lower(architecture) for op in layer.ops]
+    kernels = sum(isinstance(op, Conv) + 2 * isinstance(op, SqueezeExcite) for op in ops)
+    if kernels != sum(value.ndim == 4 for value in start.tensors.values()):
+        return False  # told without building it
+    try:
+        _matched(start, architecture, build(architecture).state_dict())
+    except (_MisfitError, KeyError):  # a block of more convolutions than theirs have has no name there
+        return False
+    return True
+
+
+def _averaged(place: str) -> bool:
+    return "ema" in place.lower() or "averaged" in place.lower()
 
 
 def timm_names(architecture: Architecture) -> Names:
@@ -166,22 +224,9 @@ def _convs(layer: Layer) -> list[Conv]:
     return [op for op in layer.ops if isinstance(op, Conv)]
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict in a file, out of the wrappings that training scripts put around it."""
-    try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(path))
-        values: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file") from error
-    except Exception as error:  # torch's and safetensors' readers raise nearly anything on damaged files
-        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
-            raise UsageError(f"{path}: not a file of weights alone: it could run code, so it is not read") from error
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UsageError(f"{path}: not a file of weights, or cut off: {reason}") from error
-    for wrapping in ("state_dict_ema", "state_dict", "model"):
-        if isinstance(values, dict) and isinstance(values.get(wrapping), dict):
-            values = values[wrapping]
-    if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()) or not values:
-        raise UsageError(f"{path}: not a state dict: names with tensors were expected")
-    return {name.removeprefix("module."): value for name, value in values.items()}
+# The tensor by which the weights of a publisher are known.
+KNOWN_BY = {
+    "conv_stem.weight": timm_names,
+    "features.0.0.weight": torchvision_mobilenet_names,
+    "layers.0.weight": torchvision_mnasnet_names,
+}

@@ -13,6 +13,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from mnascli.data.sniffing import what_it_is
 from mnascli.errors import MnasError, UsageError, reason
 
 KEY = "mnas"
@@ -57,7 +58,7 @@ def read_about(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file") from error
     except (safetensors.SafetensorError, OSError) as error:
-        raise UsageError(f"{path}: not a safetensors file, or cut off: {error}") from error
+        raise UsageError(f"{path}: {_instead(path) or f'not a safetensors file, or cut off: {error}'}") from error
     if about is None:
         raise UsageError(f"{path}: a safetensors file, but not one that mnas wrote")
     return dict(json.loads(about))
@@ -69,4 +70,12 @@ def is_ours(path: Path) -> bool:
         with safetensors.safe_open(path, "pt") as file:
             return KEY in (file.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
-        raise UsageError(f"{path}: not a safetensors file, or cut off: {error}") from error
+        raise UsageError(f"{path}: {_instead(path) or f'not a safetensors file, or cut off: {error}'}") from error
+
+
+def _instead(path: Path) -> str | None:
+    """What a file is that is no safetensors file: a page, a pointer."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return what_it_is(file.read(100))

@@ -4,8 +4,18 @@ For an input of 33 pixels every strided layer sees an odd size (33, 17, 9, 5, 3)
 logits must be the same.
 """
 
+import argparse
+import datetime
+import functools
+import gzip
+import sys
+import types
+import zipfile
 from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -14,9 +24,9 @@ from training_helpers import tiny_data, tiny_network
 
 from mnascli import nets
 from mnascli.errors import UsageError
-from mnascli.space import load
-from mnascli.training import Recipe, save_checkpoint
-from mnascli.training.pretrained import IMAGENET_MEAN, load_pretrained, read_pretrained
+from mnascli.space import Architecture, load
+from mnascli.training import Recipe, load_checkpoint, save_checkpoint
+from mnascli.training.pretrained import IMAGENET_MEAN, load_pretrained, read_pretrained, timm_names
 
 
 def conv(inputs, outputs, kernel=1, stride=1, groups=1):
@@ -172,8 +182,9 @@ class TimmSemnasnet(nn.Module):
         return self.classifier(torch.relu(self.bn2(self.conv_head(x))).mean((2, 3)))
 
 
+@functools.cache
 def published(make):
-    """With statistics as after a training."""
+    """With statistics as after a training; nobody changes it."""
     torch.manual_seed(0)
     network = make()
     for module in network.modules():
@@ -193,8 +204,6 @@ NETWORKS = {
 
 
 def ours(name, **changes):
-    from dataclasses import replace
-
     return nets.build(replace(load(name, size=33), **{"bn_epsilon": 1e-5, **changes}), 0)
 
 
@@ -244,8 +253,6 @@ def test_wrappings_of_training_scripts(tmp_path):
 
 
 def test_a_checkpoint_of_ours_is_a_start(tmp_path):
-    from mnascli.space import Architecture
-
     old, data = tiny_network(seed=3), tiny_data()
     file = save_checkpoint(tmp_path / "model.safetensors", old, data, Recipe(), accuracy=0.5)
     network = nets.build(Architecture.parse(str(old.architecture)).on(classes=5), 0)
@@ -266,6 +273,33 @@ def write_pickle(file):
     torch.save(Other(), file)
 
 
+class Payload:
+    """What a file could do if it were unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (exec, (f"open({str(self.mark)!r}, 'w')",))
+
+
+def write_code(file):
+    torch.save({"state_dict": published(TorchvisionMnasnet).state_dict(), "x": Payload(file.parent / "RAN")}, file)
+
+
+def write_script(file):
+    torch.jit.script(nn.Linear(2, 2)).save(file)
+
+
+def write_zip(file):
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("weights/readme.txt", "no weights")
+
+
+PAGE = b"<!DOCTYPE html>\n<html><title>404</title></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17\n"
+
+
 def write_half(file):
     torch.save(published(TorchvisionMnasnet).state_dict(), file)
     file.write_bytes(file.read_bytes()[:100_000])
@@ -280,10 +314,20 @@ def write_half(file):
             "weights of another network than",
         ),
         (lambda file: torch.save([1, 2], file), "not a state dict"),
-        (write_pickle, "it could run code"),
+        (write_pickle, "a whole pickled network, which only its own program can read: save its weights alone"),
         (write_half, "not a file of weights, or cut off"),
         (lambda file: file.write_bytes(b"hello"), "not a file of weights"),
-        (lambda file: file.write_bytes(b""), "not a file of weights, or cut off"),
+        (write_code, "or that would run code: save the weights alone there, with torch.save(model.state_dict(), FILE)"),
+        (write_script, "a TorchScript program: save its weights alone"),
+        (write_zip, "a zip archive of something else than weights: unpack it first"),
+        (lambda file: file.write_bytes(b""), "empty"),
+        (lambda file: file.write_bytes(PAGE), "a web page: the download answered with a page"),
+        (lambda file: file.write_bytes(b"\xef\xbb\xbf\n <HTML>"), "a web page"),
+        (lambda file: file.write_bytes(POINTER), "a Git LFS pointer in place of the file: `git lfs pull` fetches it"),
+        (lambda file: file.write_bytes(b'<?xml version="1.0"?><Error/>'), "an XML text, as a server answers"),
+        (lambda file: file.write_bytes(b'{"message": "Not Found"}'), "a JSON text, as a server answers"),
+        (lambda file: file.write_bytes(gzip.compress(b"x" * 999)), "compressed with gzip: unpack it first"),
+        (lambda file: file.mkdir(), "is a folder without a model.safetensors"),
         (lambda file: None, "no such file"),
     ],
 )
@@ -296,8 +340,136 @@ def test_what_is_no_start_is_told_in_one_line(write, words, tmp_path):
         load_pretrained(network, read_pretrained(file))
     assert words in str(caught.value)
     assert str(file) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
+    assert not (tmp_path / "RAN").exists()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def wrapped(weights, prefix):
+    return {prefix + name: value for name, value in weights.items()}
+
+
+WRAPPINGS = {
+    "compiled": lambda weights: wrapped(weights, "_orig_mod."),
+    "both": lambda weights: {"state_dict": wrapped(weights, "module._orig_mod.")},
+    "both the other way": lambda weights: {"model": wrapped(weights, "_orig_mod.module.")},
+    "lightning": lambda weights: {
+        "state_dict": {**wrapped(weights, "model."), "loss.weight": torch.ones(3)},
+        "hyper_parameters": argparse.Namespace(lr=0.1),
+    },
+    "deep": lambda weights: {"checkpoint": {"net": {"model_state_dict": wrapped(weights, "backbone.module.")}}},
+    "timm": lambda weights: {
+        "epoch": 3,
+        "arch": "mnasnet",
+        "state_dict": {name: torch.zeros_like(value) for name, value in weights.items()},
+        "optimizer": {"state": {0: {"momentum": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]},
+        "args": argparse.Namespace(lr=0.1, output=Path("x"), limits=np.float64(3), when=datetime.date(2020, 1, 1)),
+        "state_dict_ema": weights,
+        "metric": np.float64(0.75),
+    },
+    "torchvision": lambda weights: {
+        "model": {name: torch.zeros_like(value) for name, value in weights.items()},
+        "model_ema": {**wrapped(weights, "module."), "n_averaged": torch.tensor(5)},
+        "args": argparse.Namespace(lr=0.1),
+    },
+}
+
+
+@pytest.mark.parametrize(("wrapping", "legacy"), [("timm", True), *((name, False) for name in WRAPPINGS)])
+def test_wrappings_in_any_nesting(wrapping, legacy, tmp_path):
+    weights = published(TorchvisionMnasnet).state_dict()
+    file = tmp_path / "checkpoint.pth.tar"
+    torch.save(WRAPPINGS[wrapping](weights), file, _use_new_zipfile_serialization=not legacy)
+    network = ours("mnasnet-b1")
+    assert not load_pretrained(network, read_pretrained(file))
+    assert torch.equal(network.state_dict()["classifier.dense.bias"], weights["classifier.1.bias"])
+    assert torch.equal(network.state_dict()["stem.conv.conv.weight"], weights["layers.0.weight"])
+
+
+def test_a_compiled_part_and_parts_of_another_class(tmp_path):
+    """torch.compile of a part, and a config of a class that is not installed here: the weights alone are read."""
+    weights = published(TimmSemnasnet).state_dict()
+    inner = {name.replace("blocks.", "blocks._orig_mod.", 1): value for name, value in weights.items()}
+    module = types.ModuleType("gone_config")
+    module.Config = type("Config", (), {"__module__": "gone_config"})
+    module.Dict = type("Dict", (dict,), {"__module__": "gone_config"})
+    sys.modules["gone_config"] = module
+    try:
+        config = module.Config()
+        config.lr = 0.1
+        torch.save({"state_dict": inner, "config": config}, tmp_path / "x.pth")
+        torch.save({"state_dict": inner, "config": module.Dict(lr=0.1)}, tmp_path / "y.pth")
+    finally:
+        del sys.modules["gone_config"]
+    network = ours("mnasnet-a1")
+    load_pretrained(network, read_pretrained(tmp_path / "x.pth"))
+    assert torch.equal(network.state_dict()["classifier.dense.bias"], weights["classifier.bias"])
+    with pytest.raises(UsageError, match="it holds objects that only its own program can read"):
+        read_pretrained(tmp_path / "y.pth")
+
+
+def test_what_a_safetensors_file_is_in_truth(tmp_path):
+    """The suffix does not count: what the first bytes say does."""
+    weights = published(TorchvisionMnasnet).state_dict()
+    safetensors.torch.save_file(weights, tmp_path / "weights.pth")
+    assert read_pretrained(tmp_path / "weights.pth").tensors.keys() == weights.keys()
+    for content, says in ((PAGE, "a web page"), (POINTER, "a Git LFS pointer"), (b"", "empty")):
+        file = tmp_path / "model.safetensors"
+        file.write_bytes(content)
+        for read in (read_pretrained, load_checkpoint):
+            with pytest.raises(UsageError, match=rf"model\.safetensors: {says}"):
+                read(file)
+
+
+def test_the_folder_of_a_checkpoint_is_a_start(tmp_path):
+    save_checkpoint(tmp_path / "net" / "model.safetensors", tiny_network(), tiny_data(), Recipe(), accuracy=0.5)
+    assert read_pretrained(tmp_path / "net").names
+
+
+def test_where_weights_are_to_be_had_is_told(tmp_path):
+    torch.save(Other().state_dict(), tmp_path / "other.pth")
+    for file in ("none.pth", "other.pth"):
+        with pytest.raises(UsageError, match=r"weights are to be had from timm \(https://huggingface\.co/timm/"):
+            read_pretrained(tmp_path / file)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("mnasnet-b1", {"width": 0.5}, "they fit it with --width 1"),
+        ("mnasnet-a1", {}, "they fit mnasnet-b1"),
+        ("mobilenet-v2", {"width": 1.4}, "they fit mnasnet-b1"),
+    ],
+)
+def test_which_width_or_network_fits_is_told(name, changes, says, tmp_path):
+    file = tmp_path / "weights.pth"
+    torch.save(published(TorchvisionMnasnet).state_dict(), file)
+    with pytest.raises(UsageError) as caught:
+        load_pretrained(ours(name, **changes), read_pretrained(file))
+    assert str(caught.value).endswith(says)
+
+
+@pytest.mark.parametrize("width", [0.5, 0.75, 1.4])
+def test_the_width_of_a_file_is_found(width, tmp_path):
+    theirs = {there: here for here, there in timm_names(load("mnasnet-a1", width=width))}
+    state = nets.build(load("mnasnet-a1", width=width)).state_dict()
+    weights = {
+        there + name.removeprefix(here): value
+        for there, here in theirs.items()
+        for name, value in state.items()
+        if name.startswith(f"{here}.")
+    }
+    torch.save({"args": argparse.Namespace(), "state_dict": weights}, tmp_path / "x.pth")
+    with pytest.raises(UsageError, match=rf"they fit it with --width {width:g}$"):
+        load_pretrained(ours("mnasnet-a1"), read_pretrained(tmp_path / "x.pth"))
+
+
+def test_weights_of_a_deeper_network_are_not_taken_in_part(tmp_path):
+    torch.save(published(TimmSemnasnet).state_dict(), tmp_path / "weights.pth")
+    shallow = Architecture.parse(str(load("mnasnet-a1")).replace("ir_r4_k3_s2_e6_c80", "ir_r3_k3_s2_e6_c80"))
+    network = nets.build(replace(shallow, bn_epsilon=1e-5))
+    with pytest.raises(UsageError, match=r"blocks\.3\.3\.\S+ has no place in it; they fit mnasnet-a1$"):
+        load_pretrained(network, read_pretrained(tmp_path / "weights.pth"))
 
 
 def test_weights_of_another_width_are_told(tmp_path):
