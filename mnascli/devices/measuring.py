@@ -33,7 +33,8 @@ class Latency:
     the machine's normal speed. `runs` counts all runs in the kept sessions. `sessions` are those kept, `set_aside` the
     others, both in the order they ran. `reference_ms` is the reference's normal time in this batch, None without one,
     and `reference_drift` the worst drift beside a kept session (fraction). `problem` says why the verdict is
-    'unstable', else it is empty.
+    'unstable', else it is empty. `stored_s` is when it was measured (seconds since 1970), where it was looked up and
+    not measured now.
     """
 
     model_sha256: str
@@ -50,6 +51,7 @@ class Latency:
     reference_drift: float
     sessions: tuple[Session, ...]
     set_aside: tuple[Session, ...] = ()
+    stored_s: float | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         return {

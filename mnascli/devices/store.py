@@ -1,18 +1,22 @@
 """Latencies that were measured before: looked up again when the same .tflite meets the same device.
 
-One file of JSON lines for each device in the user's cache folder, only ever appended to, so that several processes
-may share it: a line is one write to a file opened for appending, and a line that a crash cut short is skipped.
+One SQLite file in the user's cache folder for all devices. It is opened by its index, whatever lies in it, and shared
+by several processes; a write that a crash cut short leaves what was there before. The raw samples of a latency are
+compressed. Latencies of older versions, which were lines of JSON, are taken in when the file is made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
+import sqlite3
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mnascli.devices.device import Device, Setup
 from mnascli.devices.discipline import Discipline
@@ -20,93 +24,140 @@ from mnascli.devices.measuring import Latency
 from mnascli.errors import MnasError
 from mnascli.user_dirs import cache_home
 
-_VERSION = 1
+FILE = "latencies.sqlite3"
+OLDER = "*.jsonl"
+T = TypeVar("T")
+
+WAIT_S = 60.0  # for another process that is writing
+_TABLE = """
+create table if not exists latencies (
+    key text not null, setup text not null, time_s real not null, stable integer not null, reference_ms real,
+    latency blob not null
+);
+create index if not exists by_key on latencies (key, stable, time_s);
+create index if not exists by_setup on latencies (setup, stable, time_s, reference_ms);
+pragma user_version = 1;
+"""
 
 
 class LatencyStore:
     """Latencies by (sha256 of the .tflite, fingerprint of the device, setup and discipline), with their raw samples.
 
     `max_age_hours`: older ones are not looked up, because a machine's speed changes from one day to the next.
-    `now` gives seconds since 1970.
+    `now` gives seconds since 1970. May be used by several threads.
     """
 
     def __init__(
         self, folder: Path | None = None, max_age_hours: float = 24.0, now: Callable[[], float] = time.time
     ) -> None:
-        self._folder = folder or cache_home() / "latencies"
+        self.path = (folder or cache_home() / "latencies") / FILE
         self._max_age_s = max_age_hours * 3600
         self._now = now
-        self._read_to: dict[Path, int] = {}
-        self._lines: dict[str, tuple[float, bytes]] = {}
-        self._references: dict[str, list[tuple[float, float]]] = {}
 
     def get(self, model_sha256: str, device: Device, discipline: Discipline) -> Latency | None:
         """The newest stable latency that is not too old, None if there is none. Raises MnasError if unreadable."""
-        self._read(self._file(device.fingerprint))
-        time_s, line = self._lines.get(_key(model_sha256, device.fingerprint, device.setup, discipline), (0.0, b""))
-        # A time in the future is of a clock that was wrong.
-        if not line or not 0 <= self._now() - time_s <= self._max_age_s:
-            return None
-        return Latency.from_json(json.loads(line)["latency"])
+        key = _key(model_sha256, device.fingerprint, device.setup, discipline)
+        found = self._newest("latency, time_s", "key = ?", key, "order by time_s desc, rowid desc limit 1")
+        return _latency(*found) if found is not None else None
 
     def reference_ms(self, device: Device) -> float | None:
         """The reference model's fastest normal time on this device, set up so, that is not too old; None if none is."""
-        self._read(self._file(device.fingerprint))
-        known = self._references.get(_setup_key(device.fingerprint, device.setup.to_json()), [])
-        return min((ms for time_s, ms in known if 0 <= self._now() - time_s <= self._max_age_s), default=None)
+        setup = _setup_key(device.fingerprint, device.setup.to_json())
+        found = self._newest("min(reference_ms)", "setup = ?", setup)
+        return None if found is None else found[0]
 
     def put(self, latency: Latency, discipline: Discipline) -> None:
         """Keep a latency, also an unstable one (for the record). Raises MnasError if it cannot be written."""
         key = _key(latency.model_sha256, latency.fingerprint, latency.setup, discipline)
-        entry = {"v": _VERSION, "time": self._now(), "key": key, "latency": latency.to_json()}
-        path = self._file(latency.fingerprint)
+        row = _row(key, self._now(), latency.to_json())
+        self._run(
+            "the latency cannot be kept",
+            lambda connection: connection.execute("insert into latencies values (?, ?, ?, ?, ?, ?)", row),
+        )
+
+    def _newest(self, columns: str, where: str, value: str, order: str = "") -> Any:
+        """The first row of the stable latencies that are not too old; None without any."""
+        if not self.path.parent.exists():
+            return None
+        # A time in the future is of a clock that was wrong.
+        query = f"select {columns} from latencies where {where} and stable = 1 and time_s between ? and ? {order}"
+        now = self._now()
+        values = (value, now - self._max_age_s, now)
+        return self._run("cannot be read", lambda connection: connection.execute(query, values).fetchone())
+
+    def _run(self, problem: str, action: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the file, in a transaction; once more on a new file where this one is damaged."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                size = os.fstat(descriptor).st_size
-                # After a line that a crash cut short, start a new one.
-                broken = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-                line = b"\n" * broken + json.dumps(entry).encode() + b"\n"
-                if os.write(descriptor, line) != len(line):
-                    raise OSError(0, "the disk is full")
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise MnasError(f"{path}: the latency cannot be kept: {error.strerror}") from error
+                return self._transact(action)
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:  # the others are of the disk, not of what is on it
+                    raise
+                self._set_aside()
+                return self._transact(action)
+        except (sqlite3.Error, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise MnasError(f"{self.path}: {problem}: {reason}") from error
 
-    def _file(self, fingerprint: str) -> Path:
-        return self._folder / f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.jsonl"
+    def _transact(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened each time: SQLite's locks do not survive a fork, and a process that was forked with an open file would
+        # lose what it writes.
+        with contextlib.closing(sqlite3.connect(self.path, timeout=WAIT_S)) as connection, connection:
+            # A killed process leaves the file whole all the same; after a power cut one measures again at the worst.
+            connection.execute("pragma synchronous = off")
+            if _version(connection) == 0:
+                connection.execute("begin immediate")
+                if _version(connection) == 0:  # no other process was faster
+                    self._make(connection)
+            return action(connection)
 
-    def _read(self, path: Path) -> None:
-        """Take in what was appended since the last look, by whomever."""
-        try:
-            with path.open("rb") as file:
-                file.seek(self._read_to.get(path, 0))
-                new = file.read()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise MnasError(f"{path}: cannot be read: {error.strerror}") from error
-        complete = new[: new.rfind(b"\n") + 1]
-        self._read_to[path] = self._read_to.get(path, 0) + len(complete)
-        for line in complete.splitlines():
-            entry = _entry(line)
-            if entry is not None and entry["latency"]["verdict"] == "stable":
-                self._lines[entry["key"]] = (entry["time"], line)
-                latency = entry["latency"]
-                if latency["reference_ms"] is not None:
-                    key = _setup_key(latency["fingerprint"], latency["setup"])
-                    self._references.setdefault(key, []).append((entry["time"], latency["reference_ms"]))
+    def _make(self, connection: sqlite3.Connection) -> None:
+        """The tables, with what versions before SQLite have kept."""
+        for statement in _TABLE.split(";"):
+            connection.execute(statement)
+        older = sorted(self.path.parent.glob(OLDER))
+        for path in older:
+            connection.executemany("insert into latencies values (?, ?, ?, ?, ?, ?)", _older(path))
+        connection.commit()
+        for path in older:
+            path.unlink(missing_ok=True)
+
+    def _set_aside(self) -> None:
+        """Begin anew: that only means measuring again. The damaged file stays, for whoever wants to look."""
+        for end in ("", "-journal"):
+            path = self.path.with_name(FILE + end)
+            if path.exists():
+                path.replace(path.with_name(f"{path.name}.damaged"))
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
-    """A line's content; None for a damaged one or another version's: it only means measuring again."""
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def _row(key: str, time_s: float, latency: dict[str, Any]) -> tuple[Any, ...]:
+    setup = _setup_key(latency["fingerprint"], latency["setup"])
+    packed = zlib.compress(json.dumps(latency).encode(), 1)
+    return key, setup, time_s, latency["verdict"] == "stable", latency["reference_ms"], packed
+
+
+def _latency(packed: bytes, time_s: float) -> Latency | None:
     try:
-        entry = json.loads(line)
-        return entry if entry["v"] == _VERSION and entry["latency"]["verdict"] and entry["key"] else None
-    except (ValueError, KeyError, TypeError):
-        return None
+        return replace(Latency.from_json(json.loads(zlib.decompress(packed))), stored_s=time_s)
+    except (zlib.error, ValueError, KeyError, TypeError):
+        return None  # of another version, or damaged: it only means measuring again
+
+
+def _older(path: Path) -> Iterator[tuple[Any, ...]]:
+    """The latencies in a file of a version before SQLite: a line of JSON each."""
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                if entry["v"] == 1:
+                    yield _row(str(entry["key"]), float(entry["time"]), entry["latency"])
+            except (ValueError, KeyError, TypeError):
+                continue  # cut short by a crash
 
 
 def _setup_key(fingerprint: str, setup: dict[str, Any]) -> str:
