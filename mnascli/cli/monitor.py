@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mnascli.cli.completion import complete_run
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, say
 from mnascli.errors import UsageError
+
+GRACE_S = 2.0  # a search that was started at the same time needs to begin to start
 
 
 def monitor(
@@ -36,9 +39,7 @@ def monitor(
 
     Example: mnas monitor demo --json
     """
-    from mnascli.runs import find_run
-
-    path = find_run(run, runs) if run else None
+    path = _wait_for(run, runs) if run else None
     if as_json:
         from mnascli.tui.source import RunSource
 
@@ -54,6 +55,28 @@ def monitor(
     from mnascli.tui.app import MonitorApp
 
     MonitorApp(path, runs).run()
+
+
+def _wait_for(run: str, runs: Path) -> Path:
+    """The run; one that a search is about to begin is waited for, and any for `GRACE_S`, in case that one is about to.
+
+    Raises RunError where there is none then.
+    """
+    from mnascli.runs import RunError, find_run
+    from mnascli.runs.starting import is_starting
+
+    deadline, is_told = time.monotonic() + GRACE_S, False
+    while True:
+        is_coming = is_starting(runs / run)
+        try:
+            return find_run(run, runs)
+        except RunError:
+            if not is_coming and time.monotonic() >= deadline:
+                raise
+        if is_coming and not is_told:
+            say(f"{run}: the search is starting, it looks at its data and devices first; waiting for it ...")
+            is_told = True
+        time.sleep(0.1)
 
 
 def _serve(path: Path | None, host: str, port: int, runs: Path) -> None:

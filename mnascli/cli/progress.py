@@ -5,19 +5,20 @@ A live bar on a terminal; a plain line now and then in a pipe or in CI. NO_COLOR
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mnascli.cli.output import in_words, say
+from mnascli.cli.streams import voice
 from mnascli.engine.config import Config
 from mnascli.runs import Event, EventReader, Overview, Plan, Run, overview
 
 PLAIN_EVERY_S = 10.0
+LOOK_EVERY_S = 2.0
 ABOUT_DEVICES = {
     "device_lost": "is lost",
     "device_back": "is back",
@@ -50,7 +51,7 @@ class Working:
         self._began = time.monotonic()
         self._quiet = quiet
         self._bar = _bar(quiet)
-        self._task = self._bar.add_task(what, total=None)
+        self._task = self._bar.add_task(what, total=None, count="", left="")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._say_now_and_then, daemon=True)
 
@@ -69,7 +70,11 @@ class Working:
     def step(self, done: int, total: int, note: str = "") -> None:
         """So many of so many are done."""
         self._done, self._total, self._note = done, total, note
-        self._bar.update(self._task, completed=done, total=total or None, description=f"{self._what} {note}".rstrip())
+        count, remaining = self._counts()
+        description = f"{self._what} {note}".rstrip()
+        self._bar.update(
+            self._task, completed=done, total=total or None, description=description, count=count, left=remaining
+        )
 
     def note(self, note: str) -> None:
         """What is being done just now."""
@@ -84,11 +89,16 @@ class Working:
 
     def line(self) -> str:
         """Where it is, in one plain line."""
-        spent = time.monotonic() - self._began
-        parts = [f"{spent:6.0f} s", self._what, f"{self._done}/{self._total}" if self._total else "", self._note]
-        if 0 < self._done < self._total:
-            parts.append(f"{left(spent * (self._total / self._done - 1))} left")
+        count, remaining = self._counts()
+        parts = [f"{time.monotonic() - self._began:6.0f} s", self._what, count, self._note, remaining]
         return "  ".join(part for part in parts if part)
+
+    def _counts(self) -> tuple[str, str]:
+        """How much of how much, and the time left; '' for what is not known."""
+        count = f"{self._done}/{self._total}" if self._total else ""
+        if not 0 < self._done < self._total:
+            return count, ""
+        return count, f"{left((time.monotonic() - self._began) * (self._total / self._done - 1))} left"
 
     def _say_now_and_then(self) -> None:
         while not self._ended.wait(self._every_s):
@@ -96,14 +106,20 @@ class Working:
 
 
 class SearchProgress:
-    """Shows a run's events as they are logged; knows nothing but the log and the configuration."""
+    """Shows a run's events as they are logged, and between them that it lives."""
 
-    def __init__(self, config: Config, run: Run) -> None:
+    def __init__(self, config: Config, run: Run, every_s: float = PLAIN_EVERY_S) -> None:
         self._plan = Plan.of(config.model_dump())
+        self._path = run.path
         self._view: Overview = overview(EventReader(run.path / "events.jsonl").read())
+        self._note, self._every_s = "", every_s
+        self._began, self._began_at = time.monotonic(), time.time()
+        self._last_event = self._last_line = self._began
+        self._lock = threading.Lock()  # events come in one thread, signs of life are looked for in another
         self._bar = _bar()
-        self._task = self._bar.add_task("starting", total=None)
-        self._began = self._last_line = time.monotonic()
+        self._task = self._bar.add_task("", total=None, count="", left="")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look_now_and_then, daemon=True)
         run.listeners.append(self.show)
 
     def __enter__(self) -> Self:
@@ -111,37 +127,88 @@ class SearchProgress:
         for device in self._view.state.devices.values():
             if device.state != "ready":  # that was said in the log before anybody listened
                 self._say(f"{device.device} {device.serial} is {device.state}: {device.reason}")
+        self._update("")
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
         self._bar.stop()
 
     def show(self, event: Event) -> None:
         """Take in the next event of the run."""
-        self._view.apply(event)
-        if event["event"] == "warned":
-            self._say(f"warning: {event['message']}")
-            return
+        with self._lock:
+            self._view.apply(event)
+            self._last_event = time.monotonic()
+            if event["event"] == "warned":
+                self._say(f"warning: {event['message']}")
+                return
+            self._note = self._noted(event)
+            self._update("")
+            due = self._last_event - self._last_line > self._every_s
+            if self._bar.disable and (event["event"] in ALWAYS_SAID or due):
+                self._say_line("")
+
+    def line(self, sign: str = "") -> str:
+        """Where the run is, in one plain line, with a sign of life."""
+        count, left_s = self._counts()
+        parts = [f"{time.monotonic() - self._began:6.0f} s", self._title, count, self._note, sign]
+        return "  ".join(part for part in [*parts, f"{left(left_s)} left" if left_s else ""] if part)
+
+    @property
+    def _title(self) -> str:
         phase = self._view.state.phase
-        title = TITLES.get(phase, phase)
-        note = self._note(event)
+        return "starting" if phase == "new" else TITLES.get(phase, phase)
+
+    def _counts(self) -> tuple[str, float | None]:
+        """How much of how much, '' in a phase that has nothing to count, and the seconds left, as the monitor has."""
         done, total = self._view.progress(self._plan) or (0, None)
-        description = title + (f" ({note})" if note else "")
-        self._bar.update(self._task, description=description, total=total, completed=done)
-        if not self._bar.disable:
-            return
-        now = time.monotonic()
-        if event["event"] in ALWAYS_SAID or now - self._last_line > PLAIN_EVERY_S:
-            self._last_line = now
-            left_s = self._view.left_s(self._plan)
-            parts = [f"{now - self._began:6.0f} s", title, f"{done}/{total}" if total else "", note]
-            say("  ".join(part for part in [*parts, f"{left(left_s)} left" if left_s else ""] if part))
+        return (f"{done}/{total}" if total else ""), self._view.left_s(self._plan, time.time())
+
+    def _update(self, sign: str) -> None:
+        words = "; ".join(part for part in (self._note, sign) if part)
+        count, left_s = self._counts()
+        done, total = self._view.progress(self._plan) or (0, None)
+        # Rich takes None for 'as it was': the counts of the phase before must not stay.
+        self._bar.tasks[0].total = total
+        description = self._title + (f" ({words})" if words else "")
+        left_in_words = f"{left(left_s)} left" if left_s else ""
+        self._bar.update(self._task, description=description, completed=done, count=count, left=left_in_words)
+
+    def _say_line(self, sign: str) -> None:
+        self._last_line = time.monotonic()
+        say(self.line(sign))
+
+    def _look_now_and_then(self) -> None:
+        while not self._ended.wait(min(self._every_s, LOOK_EVERY_S)):
+            with self._lock:
+                sign = self._sign_of_life()
+                self._update(sign)
+                if self._bar.disable and time.monotonic() - self._last_line >= self._every_s:
+                    self._say_line(sign)
+
+    def _sign_of_life(self) -> str:
+        """What goes on although no event says so."""
+        state, silent_s = self._view.state, time.monotonic() - self._last_event
+        if silent_s < self._every_s:
+            return ""
+        if state.phase == "search":
+            begun = [trial.began for trial in state.batch if trial.state == "running" and trial.began is not None]
+            if begun:
+                return f"{len(begun)} in training, the longest for {left(time.time() - min(begun))}"
+        else:
+            from mnascli.engine.signs import under_way
+
+            if trainings := under_way(self._path, state, self._began_at):
+                return ", ".join(trainings)
+        return f"for {left(silent_s)}"
 
     def _say(self, line: str) -> None:
         """A line that stays, above the bar."""
         self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def _note(self, event: dict[str, Any]) -> str:
+    def _noted(self, event: dict[str, Any]) -> str:
         if event["event"] == "failed":
             return f"trial {event['trial']} failed: {event['reason']}"
         if event["event"] in ABOUT_DEVICES:
@@ -172,7 +239,7 @@ def left(seconds: float) -> str:
 
 
 def _bar(quiet: bool = False) -> Progress:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, *times, console=console, disable=quiet or not sys.stderr.isatty(), transient=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
+    times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+    console = Console(file=voice(), stderr=True)
+    return Progress(*columns, *times, console=console, disable=quiet or not voice().isatty(), transient=True)

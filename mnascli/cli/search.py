@@ -13,9 +13,13 @@ from mnascli.cli.completion import complete_device, complete_run, complete_templ
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table, say
 from mnascli.errors import StoppedByUserError, TargetMissedError, UsageError
 from mnascli.interrupts import AGAIN, saying
+from mnascli.runs.directory import check_name
+from mnascli.runs.starting import announced
 
 if TYPE_CHECKING:
     from mnascli.engine.job import Job
+
+LOOKING = "looking at the data and the devices"
 
 
 def search(
@@ -99,7 +103,13 @@ def search(
         if as_json:
             raise UsageError("--monitor shows the search and --json prints its end: give one of them")
         raise typer.Exit(search_and_watch(resume, name or _default_name(template, config), runs))
-    job = _open(resume, trials, runs) if resume else _begin(template, config, flags, name, runs)
+    if resume:
+        job = _open(resume, trials, runs)
+    else:
+        name = name or _default_name(template, config)
+        check_name(name)
+        with announced(runs / name):
+            job = _begin(template, config, flags, runs / name)
     path = job.run.path
     try:
         with saying(f"stopping: all results are kept, what is being measured ends first; {AGAIN}"):
@@ -127,17 +137,16 @@ def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
     return targets.get("", targets or None)
 
 
-def _begin(template: str | None, config: Path | None, flags: dict[str, Any], name: str | None, runs: Path) -> Job:
+def _begin(template: str | None, config: Path | None, flags: dict[str, Any], path: Path) -> Job:
+    from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
     from mnascli.engine.job import begin
-    from mnascli.runs.directory import check_name
 
-    name = name or _default_name(template, config)
-    check_name(name)
     resolved = resolve(template, config, flags)
     if "devices" not in resolved.model_fields_set:
         say("no device was named: measuring on this machine (host); --device names another")
-    return begin(resolved, runs / name)
+    with Working(LOOKING):
+        return begin(resolved, path)
 
 
 def _foretell(job: Job) -> None:
@@ -158,10 +167,12 @@ def _default_name(template: str | None, config: Path | None) -> str:
 
 
 def _open(name: str, trials: int | None, runs: Path) -> Job:
+    from mnascli.cli.progress import Working
     from mnascli.engine.job import resume
     from mnascli.runs import find_run
 
-    return resume(find_run(name, runs), trials)
+    with Working(LOOKING):
+        return resume(find_run(name, runs), trials)
 
 
 def _run(job: Job) -> None:

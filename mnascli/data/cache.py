@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from mnascli.errors import reason
 from mnascli.user_dirs import cache_home
 
 VERSION = 4  # goes up when the same source gives other pixels or parts
+REPORT_EVERY_S = 15.0
 
 NONE = np.zeros(0, np.int64)
 Part = Iterable[tuple[Images, Labels]]
@@ -63,18 +65,25 @@ def write(
     skipped: Sequence[str],
     parts: Sequence[Part],
     hash: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """Fill an entry and read it.
 
     `parts` are the `PARTS`, each chunks of images (n, size, size, channels) with their labels (n,).
-    `hash` stands for the content; None works it out of the pixels. Raises DataError if the cache cannot be written.
+    `hash` stands for the content; None works it out of the pixels. `report` hears how far it is.
+    Raises DataError if the cache cannot be written.
     """
+    done, told = 0, time.monotonic()
     with building(folder, lambda: read(folder) is not None) as place:
         statistics, counted = Statistics(channels), ""
         for part_name, part in zip(PARTS, parts, strict=True):
             with _Writer(place, part_name) as writer:
                 for images, labels in part:
                     writer.add(images, labels)
+                    done += len(labels)
+                    if time.monotonic() - told > REPORT_EVERY_S:
+                        told = time.monotonic()
+                        report(f"{name}: {done} images prepared")
                     if counted in ("", part_name):  # train, or where that is missing the first there is
                         statistics.add(images)
                         counted = part_name

@@ -28,7 +28,6 @@ HELD_OUT = {"validation": 0.15, "test": 0.15, "selection": 0.1}
 MOST = {"validation": 50_000, "test": 50_000, "selection": 10_000}
 REPAIR = ": repair or remove it, or have broken images skipped"
 THUMB = 32  # pixels; for mean and deviation
-REPORT_EVERY_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _check(pictures: Pictures, channels: int, stop: bool, skipped: list[str], re
         digests += outcome[0]
         moments[len(numbers)] = outcome[1]
         numbers.append(number)
-        if time.monotonic() - told > REPORT_EVERY_S:
+        if time.monotonic() - told > cache.REPORT_EVERY_S:
             told = time.monotonic()
             report(f"looked at {number + 1} of {count} images")
     return Checked(

@@ -163,7 +163,7 @@ def _resized(name: str, files: Sequence[Path], size: int, channels: int, crop: f
         parts = read_files(files)
         report(f"{name}: preparing {sum(len(part.labels) for part in parts)} images; this is done once")
         resized = [resize(part, size, channels, crop) for part in parts]
-        dataset = cache.write(entry, name, fashion.CLASSES, size, channels, [], resized)
+        dataset = cache.write(entry, name, fashion.CLASSES, size, channels, [], resized, report=report)
     return dataset
 
 

@@ -50,7 +50,7 @@ def prepare(
     if not stream:
         chunks = [_chunks(_images(*part, size, channels, crop)) for part in parts.values()]
         return cache.write(
-            decoded, source.name, source.classes, size, channels, skipped, chunks, hash_of(source, parts)
+            decoded, source.name, source.classes, size, channels, skipped, chunks, hash_of(source, parts), report
         )
     splits = {
         name: Split(images := _images(*part, size, channels, crop), images.pictures.labels)

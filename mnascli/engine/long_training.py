@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -83,7 +84,11 @@ def train_model(
     board = open_board(folder / "tb") if options.tensorboard and group.leads else None
     began = time.monotonic()
 
+    epochs_done = 0
+
     def on_epoch(epoch: int, accuracy: float) -> None:
+        nonlocal epochs_done
+        epochs_done = epoch
         spent = time.monotonic() - began
         tell(f"{spent:6.0f} s  epoch {epoch}/{recipe.epochs}: validation accuracy {accuracy:.4f}")
         if group.leads:
@@ -91,6 +96,13 @@ def train_model(
         if board is not None:
             board.on_epoch(epoch, accuracy)
 
+    def on_steps(steps: int, loss: float, learning_rate: float) -> None:
+        step(epochs_done, recipe.epochs, f"step {steps}, loss {loss:.3f}")
+        if board is not None:
+            board.on_steps(steps, loss, learning_rate)
+
+    if group.leads and options.threads is None and (warning := _if_busy()):
+        tell(warning)
     trained = train(
         network,
         dataset,
@@ -102,7 +114,7 @@ def train_model(
         compiled=options.compiled,
         folder=folder,
         on_epoch=on_epoch,
-        on_steps=board.on_steps if board is not None else None,
+        on_steps=on_steps if group.leads else None,
     )
     result = evaluate(network, dataset.test, dataset, group)
     leave_group()
@@ -120,6 +132,14 @@ def train_model(
         "images": result.images,
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def _if_busy() -> str | None:
+    """A warning where others take more than half of the cores, on which each of our threads would wait for all."""
+    cores, load = len(usable_cores()), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load <= cores / 2:
+        return None
+    return f"the machine is busy (load {load:.1f} on {cores} cores): with fewer --threads an epoch may be faster"
 
 
 def is_begun(folder: Path) -> bool:

@@ -10,11 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_cli import mnas
+
+from mnascli.errors import MnasError
+from mnascli.runs import create_run
+from mnascli.runs.starting import announced, is_starting
 
 MNAS = [sys.executable, "-m", "mnascli"]
 FINISHED = [
@@ -144,3 +150,40 @@ def test_search_with_the_monitor_starts_both(run: Path, tmp_path: Path) -> None:
     goes_on, ended = "the search goes on as process" in seen, "the search says its end" in seen
     assert goes_on or ended
     assert (runs / "both" / "events.jsonl").is_file()
+
+
+def test_a_run_that_a_search_is_about_to_begin_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "soon"
+    assert not is_starting(path)
+    with announced(path):
+        assert is_starting(path)
+        begin = threading.Timer(0.5, lambda: create_run(path, "", {}).close())
+        begin.start()
+        done = mnas("monitor", "soon", "--json", "--runs", tmp_path / "runs")
+        begin.join()
+    assert done.returncode == 0 and json.loads(done.stdout)["run"] == str(path)
+    assert done.stderr.startswith("soon: the search is starting")
+    assert not is_starting(path)
+
+
+def test_a_search_that_ends_before_it_began_is_waited_for_no_longer(tmp_path: Path) -> None:
+    announcement = announced(tmp_path / "runs" / "never")
+    announcement.__enter__()
+    end = threading.Timer(0.5, lambda: announcement.__exit__(None, None, None))
+    end.start()
+    done = mnas("monitor", "never", "--json", "--runs", tmp_path / "runs")
+    end.join()
+    assert done.returncode == 1 and "no run called 'never'" in done.stderr
+
+
+def test_a_search_announces_itself_while_it_looks_at_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def look(*_: object) -> None:
+        seen.append(is_starting(tmp_path / "runs" / "soon"))
+        raise MnasError("enough")
+
+    monkeypatch.setattr("mnascli.engine.job.begin", look)
+    assert mnas("search", "--name", "soon", cwd=tmp_path).returncode == 1
+    assert seen == [True] and not is_starting(tmp_path / "runs" / "soon")
+    assert not (tmp_path / "runs").exists()

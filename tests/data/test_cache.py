@@ -22,3 +22,10 @@ def test_the_first_of_two_writers_wins_and_both_can_read(own_home):
 def test_a_key_is_its_values(own_home):
     assert cache.entry(["a", 1]) == cache.entry(["a", 1])
     assert len({cache.entry(key) for key in (["a", 1], ["a", 2], ["b", 1], ["a", "1"])}) == 4
+
+
+def test_preparing_tells_how_far_it_is(own_home, monkeypatch):
+    monkeypatch.setattr(cache, "REPORT_EVERY_S", -1.0)
+    said = []
+    cache.write(cache.entry(["told"]), "data", ["a", "b"], 4, 1, [], parts(10), report=said.append)
+    assert said == [f"data: {2 * n} images prepared" for n in range(1, len(PARTS) + 1)]
