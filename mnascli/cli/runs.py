@@ -99,13 +99,15 @@ def show_front(
 def validate(
     run: RunArgument,
     candidates: Annotated[int, typer.Option("--candidates", min=4, help="How many are trained in full.")] = 10,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Full trainings of each, each with a seed.")] = 2,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Train some candidates in full: did the short training rank them?
 
     Kendall's tau between the accuracies of the short and of the long training says it: 0.65 or more, and significant,
-    is asked for. The run is as it was afterwards, with the outcome in its log and its report.
+    is asked for. They share neither seed nor pictures. Beside it stands the ceiling: the tau of long trainings with
+    those of another seed. The run is as it was afterwards, with the outcome in its log and its report.
 
     Example: mnas runs validate demo
     """
@@ -119,7 +121,7 @@ def validate(
     job = reopen(path)
     try:
         with SearchProgress(job.config, job.run):
-            outcome = finals.validate_proxy(job, candidates)
+            outcome = finals.validate_proxy(job, candidates, seeds)
     finally:
         job.close()
     if as_json:

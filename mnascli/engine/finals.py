@@ -21,7 +21,7 @@ from mnascli.engine.job import Job
 from mnascli.engine.targets import median_ms, scale_to_latency
 from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Trial
-from mnascli.runs.winner import choose, name_of
+from mnascli.runs.winner import choose, name_of, proxy_seed
 from mnascli.space import Architecture, count, network_id
 from mnascli.training.lead import paired_lead
 
@@ -178,13 +178,25 @@ def _right(job: Job, entry: Entry, labels: Any) -> dict[int, Any]:
     }
 
 
-def validate_proxy(job: Job, candidates: int) -> dict[str, Any]:
-    """Train a spread of trials in full (what is trained already is not again): did the proxy rank them?"""
-    seed = job.config.seed
-    chosen = validation.spread(job.run.state, candidates)
-    train_in_full(job, [(Entry.of(one), seed) for one in chosen])
-    trained = [one for one in chosen if (name_of(one.trial), seed) in job.run.state.long_runs]
-    outcome = validation.judge(job.run.state, trained, seed, len(job.dataset.selection.labels))
+def validate_proxy(job: Job, candidates: int, labels: int = validation.LABELS) -> dict[str, Any]:
+    """Train a spread of trials in full, each `labels` times (what is trained already is not again): did the proxy rank?
+
+    Raises MnasError where too few candidates, or too few of their full trainings, gave a result.
+    """
+    state, config = job.run.state, job.config
+    chosen = validation.spread(state, candidates)
+    seeds = {
+        one.trial: validation.label_seeds(config.seed, proxy_seed(config.seed, config.evaluator, one.trial), labels)
+        for one in chosen
+    }
+    train_in_full(job, [(Entry.of(one), seed) for one in chosen for seed in seeds[one.trial]])
+    trained = [one for one in chosen if all((name_of(one.trial), n) in state.long_runs for n in seeds[one.trial])]
+    if len(trained) < validation.FEWEST:
+        raise MnasError(
+            f"full trainings of {len(chosen) - len(trained)} of {len(chosen)} candidates failed: {len(trained)} are "
+            f"too few to tell whether the proxy ranks; see {job.run.path / 'trained'}"
+        )
+    outcome = validation.judge(state, trained, seeds, len(job.dataset.selection.labels))
     job.run.append("validated", **outcome)
     return outcome
 

@@ -156,7 +156,7 @@ def _end(known: Mapping[str, Any]) -> str:
     if known["export"]:
         parts.append("its .tflite measured again")
     if known["validate_proxy"]:
-        parts.append(f"{known['validate_proxy']} trials trained in full to judge the short training")
+        parts.append(f"{known['validate_proxy']} trials trained in full with two seeds to judge the short training")
     return "; ".join(parts)
 
 

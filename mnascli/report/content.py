@@ -21,7 +21,7 @@ from mnascli.intervals import wilson
 from mnascli.report.words import ms, number
 from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta, standing
 from mnascli.runs.summary import comparison
-from mnascli.runs.winner import winner
+from mnascli.runs.winner import proxy_seed, winner
 from mnascli.schema import read_yaml
 from mnascli.search.ranking import Tau, kendall_tau
 
@@ -147,15 +147,20 @@ class Content:
         ]
 
     def proxy_and_full(self) -> list[ProxyAndFull]:
-        """Trials that had a short and a long training: those of `mnas runs validate`, else the finalists."""
+        """Trials that had a short and a long training: those of `mnas runs validate`, else the finalists.
+
+        The short one is judged on the validation part, so the long one is on the selection part, and a long one with
+        the seed of the short one does not count: what both share says nothing.
+        """
         if self.state.validation is not None:
             return [
                 ProxyAndFull(one["trial"], one["proxy"], one["full"]) for one in self.state.validation["candidates"]
             ]
         found: dict[int, list[float]] = {}
         for run in self.state.long_runs.values():
-            if run.get("trial") is not None:
-                found.setdefault(run["trial"], []).append(run["validation"])
+            trial = run.get("trial")
+            if trial is not None and "selection" in run and run["seed"] != self._proxy_seed(trial):
+                found.setdefault(trial, []).append(run["selection"])
         shorts = {number: self.state.trials[number].accuracy for number in sorted(found)}
         return [
             ProxyAndFull(number, short, statistics.fmean(found[number]))
@@ -163,8 +168,16 @@ class Content:
             if short is not None
         ]
 
+    def _proxy_seed(self, trial: int) -> int:
+        repeats = self.state.trials[trial].repeats
+        first = trial if repeats is None else repeats
+        return proxy_seed(int(self.config.get("seed", 0)), self.config.get("evaluator", ""), first)
+
     def proxy_tau(self) -> Tau | None:
         """How alike the short and the long training order the trials that had both; None where that cannot be told."""
+        if self.state.validation is not None:
+            tau, p_value = self.state.validation["tau"], self.state.validation["p_value"]
+            return None if tau is None else Tau(tau, p_value)
         pairs = self.proxy_and_full()
         tau = kendall_tau([pair.proxy for pair in pairs], [pair.full for pair in pairs])
         return None if math.isnan(tau.tau) else tau

@@ -127,7 +127,9 @@ def _proxy(content: Content) -> Figure:
         axes.annotate(str(pair.trial), (pair.proxy, pair.full), (3, 3), textcoords="offset points", fontsize=7)
     axes.locator_params(axis="x", nbins=5)
     if tau is not None:
-        axes.set_title(f"Kendall's τ = {tau.tau:.2f}, n = {len(pairs)}, p = {tau.p_value:.2g}", fontsize=9)
+        ceiling = (content.state.validation or {}).get("ceiling")
+        of_labels = "" if ceiling is None else f" (full training itself {ceiling:.2f})"
+        axes.set_title(f"Kendall's τ = {tau.tau:.2f}{of_labels}, n = {len(pairs)}, p = {tau.p_value:.2g}", fontsize=9)
     return figure
 
 

@@ -36,7 +36,9 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     long_failed        model, architecture, trial, seed, kind, reason
     winner_chosen      trial, finalists (all trials that it was chosen from); what was compared or exported before
                        for another winner does not count any more
-    validated          candidates: [{trial, architecture, proxy, full}], tau, p_value, images, trusted
+    validated          candidates: [{trial, architecture, proxy, full (mean of the labels), labels: [{seed,
+                       selection}]}], tau, p_value, ceiling, seeds, images, trusted; labels, ceiling and seeds not in
+                       older logs, where `full` is one training that may share the proxy's seed
     compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
     lead_told          baselines: [{model, points (accuracy of the winner minus its, in hundredths), interval
                        ([low, high] of these, 95 %, paired over pictures and seeds), seeds, images}]

@@ -32,6 +32,14 @@ def name_of(trial: int) -> str:
     return f"trial-{trial}"
 
 
+def proxy_seed(seed: int, evaluator: str, trial: int) -> int:
+    """The seed that a trial's accuracy in the search hangs on: of its short training, or of the supernet's.
+
+    `seed` and `evaluator` are the configuration's; of a trial that repeats another, give the other's number.
+    """
+    return seed if evaluator == "supernet" else seed + trial
+
+
 def trained_in_full(state: RunState, trial: int) -> list[float]:
     """Test accuracies of a trial's full trainings, a seed each."""
     return [float(run["test"]) for (name, _), run in state.long_runs.items() if name == name_of(trial)]

@@ -34,5 +34,10 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> Tau:
     if untied == 0:
         return Tau(math.nan, math.nan)
     tau = float((one * other).sum() / untied)
+    return Tau(tau, p_value_of(tau, n))
+
+
+def p_value_of(tau: float, n: int) -> float:
+    """The two-sided p-value of a tau of `n` things, two or more: the normal approximation without ties."""
     deviation = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-    return Tau(tau, math.erfc(abs(tau) / deviation / math.sqrt(2)))
+    return math.erfc(abs(tau) / deviation / math.sqrt(2))

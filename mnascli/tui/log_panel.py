@@ -56,8 +56,10 @@ def line(event: Event) -> Text:
             text, style = f"! {event['message']}", "yellow"
         case "validated":
             trusted = "trusted" if event["trusted"] else "not to be trusted"
+            tau, ceiling = (None if one is None else f"{one:.2f}" for one in (event["tau"], event.get("ceiling")))
+            figures = f"tau {tau or 'unknown'}{f' (full training itself {ceiling})' if ceiling else ''}"
             count = len(event["candidates"])
-            text, style = f"proxy against full training: tau {event['tau']:.2f} over {count}, {trusted}", "bold"
+            text, style = f"proxy against full training: {figures} over {count}, {trusted}", "bold"
         case "compared":
             latency = ", ".join(words.milliseconds(ms) for ms in event["latency_ms"].values())
             text, style = f"compared with {event['model']}: {latency}, {event['parameters']:,} parameters", ""
