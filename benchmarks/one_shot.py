@@ -11,11 +11,16 @@ Each part goes on where it was stopped; results lie in benchmarks/one_shot/. All
 Both ways judge the same candidates, architectures of benchmarks/table.py with their latencies measured there: training
 each for an epoch (the table's seed 0), or with the weights of a supernet. The best few within a target are trained for
 longer, the best of them on the selection part wins, and its test accuracy counts.
+
+A way of judging and the trainings it is compared with share neither seed nor pictures: it is judged on the validation
+part, they on selection and test, and only pairs of different seeds count, their tau being the mean over such pairs.
+The ceiling is that of the trainings themselves, on validation, with those of another seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -30,7 +35,7 @@ from mnascli.engine.job import load_data
 from mnascli.engine.one_shot import new_supernet
 from mnascli.nets.network import Network
 from mnascli.nets.supernet import Supernet
-from mnascli.search.ranking import kendall_tau
+from mnascli.search.ranking import kendall_tau, p_value_of
 from mnascli.space import Architecture
 from mnascli.training.loop import train
 from mnascli.training.one_shot import Uniform, calibrated, train_supernet
@@ -42,7 +47,7 @@ SHARED, EPOCHS = FOLDER / "shared.csv", FOLDER / "epochs.csv"
 EACH = "training each for an epoch"
 RANKED = 30
 FEWEST = 10  # architectures that a ranking is shown of
-PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy: what it is to be told apart by
+PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy, where nothing is foretold
 LONG_EPOCHS = 10  # of a stand-alone training, in batches of 64; all else as in the template's final one
 QUANTILES = (0.25, 0.5, 0.75)  # of the candidates' latencies: the targets
 FINALISTS = 2  # of each way and target
@@ -50,6 +55,7 @@ CONFIG = resolve("quick", None, {"evaluator": "supernet"})
 SPACE = quick_space()
 
 Begin = Callable[[Architecture, int], Network]  # the network that a training begins with, for a seed
+BySeed = dict[int, dict[str, float]]  # accuracies by architecture
 
 
 def train_alone(file: Path, begin: Begin, wanted: list[str], seeds: int, epochs: int) -> None:
@@ -132,6 +138,28 @@ def ways() -> dict[str | Training, dict[str, float]]:
     return found
 
 
+def judges() -> dict[str | Training, BySeed]:
+    """As `ways`, for every seed of judging."""
+    found: dict[str | Training, BySeed] = {EACH: trainings("validation")["1 epoch"]}
+    for way, accuracies in ways().items():
+        if isinstance(way, Training):
+            found[way] = {way.seed: accuracies}
+    return found
+
+
+def trainings(*parts: str) -> dict[str, BySeed]:
+    """By kind and seed the accuracies of the ranked architectures, means over those of the parts that there are."""
+    ranked = set(architectures(SPACE, RANKED))
+    found: dict[str, BySeed] = {}
+    for file, suffix in ((ACCURACY, ""), (ALONE, ""), (INHERITED, ", inherited")):
+        for row in rows(file):
+            if row["architecture"] in ranked:
+                kind = (f"{row['epochs']} epochs" if "epochs" in row else "1 epoch") + suffix
+                accuracy = statistics.mean(float(row[part]) for part in parts if part in row)
+                found.setdefault(kind, {}).setdefault(int(row["seed"]), {})[row["architecture"]] = accuracy
+    return found
+
+
 def in_full() -> dict[str, dict[str, list[float]]]:
     """By kind of training the accuracies of each of the ranked architectures, means over parts, a value a seed."""
     ranked = architectures(SPACE, RANKED)
@@ -148,14 +176,17 @@ def in_full() -> dict[str, dict[str, list[float]]]:
 def show() -> None:
     trained = in_full()
     means = {kind: {one: statistics.mean(values) for one, values in by.items()} for kind, by in trained.items()}
-    print("Kendall's tau with the accuracy after trainings of so many epochs, new or begun with inherited weights")
-    print("(p-value, architectures)\n")
+    print("Kendall's tau with the accuracy after trainings of so many epochs, new or begun with inherited weights, of")
+    print("other seeds and on other pictures (p-value, architectures, pairs of seeds)\n")
     print(f"| judged by | {' | '.join(trained)} | images trained on | processor, s |")
     print("|---" * (len(trained) + 3) + "|")
     images = len(load_data(CONFIG).train.labels)
-    for way, accuracies in ways().items():
-        taus = ["-" if (way, kind) == (EACH, "1 epoch") else tau_text(accuracies, means[kind]) for kind in trained]
+    labels, themselves = trainings("selection", "test"), trainings("validation")
+    for way, by_seed in judges().items():
+        taus = [tau_text(by_seed, labels[kind]) for kind in trained]
         print(f"| {way} | {' | '.join(taus)} | {cost_text(way, images)} |")
+    taus = [tau_text(themselves[kind], labels[kind]) for kind in trained]
+    print(f"| ceiling: that training itself | {' | '.join(taus)} | - | - |")
     print("\n| trained for | architectures | seeds | accuracy, mean | spread | of a seed | that of new weights |")
     print("|---|---|---|---|---|---|---|")
     for kind, by_architecture in trained.items():
@@ -188,12 +219,18 @@ def show_likes(judged: dict[str, dict[str, float]]) -> None:
         print(f"| {kind} | " + " | ".join(f"{tau:.2f} (p {p_value:.3f})" for tau, p_value in taus) + " |")
 
 
-def tau_text(judged: dict[str, float], trained: dict[str, float]) -> str:
-    both = [digits for digits in trained if digits in judged]
-    if len(both) < 3:
+def tau_text(judged: BySeed, trained: BySeed) -> str:
+    """The mean tau over pairs of different seeds; '-' where no pair has enough architectures in common."""
+    taus, counts = [], []
+    for seed, other in itertools.product(judged, trained):
+        both = sorted(judged[seed].keys() & trained[other].keys())
+        if seed != other and len(both) >= FEWEST:
+            taus.append(kendall_tau(*([of[one] for one in both] for of in (judged[seed], trained[other]))).tau)
+            counts.append(len(both))
+    if not taus:
         return "-"
-    tau, p_value = kendall_tau([judged[one] for one in both], [trained[one] for one in both])
-    return f"{tau:.2f} (p {p_value:.3f}, {len(both)})"
+    tau, fewest = statistics.mean(taus), min(counts)
+    return f"{tau:.2f} (p {p_value_of(tau, fewest):.3f}, {fewest}, {len(taus)})"
 
 
 def cost_text(way: str | Training, images: int) -> str:
