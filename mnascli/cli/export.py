@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from mnascli.cli.completion import complete_model
-from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table
+from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table, say
 from mnascli.cli.train import DataOption
 from mnascli.errors import TargetMissedError, UsageError
+from mnascli.runs import UNSURE_MEANS, any_unsure
 
 TOLERANCE = 0.1  # of the target, as in a search: measurements of one file differ by some percent
 
@@ -109,7 +110,9 @@ def export(
 
 
 def _print(result: dict[str, Any]) -> None:
-    latency = in_words(result["latency_ms"])
+    latency = in_words(result["latency_ms"], result["verdict"])
+    if any_unsure([result["verdict"]]):
+        say(UNSURE_MEANS)
     low, high = result["test_top1_interval"]
     print(f"{result['file']}: {result['size_mb']:.2f} MB, {latency}; beside it {' and '.join(result['model_card'])}")
     print(

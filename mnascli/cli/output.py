@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnascli.cli.streams import voice
+from mnascli.runs import mark
 
 if TYPE_CHECKING:
     from mnascli.devices.pool import News
@@ -44,9 +45,10 @@ def say_news(news: News) -> None:
     say(" ".join(part for part in (news.serial, news.kind.replace("_", " "), news.reason) if part))
 
 
-def in_words(latency_ms: Mapping[str, float]) -> str:
-    """Latencies or targets by device, for a line of text."""
-    return ", ".join(f"{device} {ms:.3f} ms" for device, ms in latency_ms.items())
+def in_words(latency_ms: Mapping[str, float], verdict: Mapping[str, str] | None = None) -> str:
+    """Latencies or targets by device, for a line of text; those that are unsure by their verdict are marked."""
+    verdict = verdict or {}
+    return ", ".join(f"{device} {mark(verdict.get(device))}{ms:.3f} ms" for device, ms in latency_ms.items())
 
 
 def print_json(values: dict[str, Any]) -> None:

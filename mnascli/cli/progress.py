@@ -224,7 +224,7 @@ class SearchProgress:
         best = self._view.best if self._view.state.phase == "search" else None
         if best is None or best.accuracy is None:
             return ""
-        return f"best {best.accuracy:.3f} at {in_words(best.latency_ms)}"
+        return f"best {best.accuracy:.3f} at {in_words(best.latency_ms, best.verdict)}"
 
 
 def left(seconds: float) -> str:

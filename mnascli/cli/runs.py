@@ -21,6 +21,8 @@ app = typer.Typer(
     help="Searches that were run, and their trials.\n\nExample: mnas runs show demo",
 )
 
+STORED = " (store)"
+
 
 @app.command("list")
 def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
@@ -67,7 +69,7 @@ def show_front(
     Example: mnas runs front demo --target-ms 20
     """
     from mnascli.engine.front import describe, device_of
-    from mnascli.runs import find_run, read_state
+    from mnascli.runs import UNSURE_MEANS, find_run, mark, read_state
 
     path = find_run(run, runs)
     state = read_state(path)
@@ -78,10 +80,12 @@ def show_front(
         columns = ("trial", "latency_ms", "accuracy", "test", "architecture")
         print_table(
             columns,
-            [[row[column] for column in columns] for row in found["front"]],
+            [_front_row(row, columns) for row in found["front"]],
             f"On {found['device']}:",
             one_line=True,
         )
+        if any(mark(row["verdict"]) for row in found["front"]):
+            print(UNSURE_MEANS)
         if found["winners"]:
             rows = [[one["target_ms"], *_winner(one["winner"], columns)] for one in found["winners"]]
             print_table(("target_ms", *columns), rows, title="\nThe most accurate within each target:", one_line=True)
@@ -133,7 +137,14 @@ def validate(
 
 
 def _winner(row: dict[str, Any] | None, columns: tuple[str, ...]) -> list[Any]:
-    return [None] * len(columns) if row is None else [row[column] for column in columns]
+    return [None] * len(columns) if row is None else _front_row(row, columns)
+
+
+def _front_row(row: dict[str, Any], columns: tuple[str, ...]) -> list[Any]:
+    from mnascli.runs import mark
+
+    sign = mark(row["verdict"])
+    return [f"{sign}{row[column]:.3f}" if column == "latency_ms" and sign else row[column] for column in columns]
 
 
 @app.command("show")
@@ -148,7 +159,15 @@ def show(
     """
     from dataclasses import asdict
 
-    from mnascli.runs import find_run, read_state, standing, trial_standing
+    from mnascli.runs import (
+        UNSURE_MEANS,
+        any_unsure,
+        find_run,
+        mark,
+        read_state,
+        standing,
+        trial_standing,
+    )
     from mnascli.runs.summary import summarize
 
     path = find_run(run, Path(runs))
@@ -163,6 +182,7 @@ def show(
                 "accuracy": trial.accuracy,
                 "latency_ms": trial.latency_ms,
                 "verdict": trial.verdict,
+                "stored": trial.stored,
                 "reward": trial.reward,
                 "failure": trial.failure,
                 "test": _test(state, trial.trial),
@@ -177,13 +197,20 @@ def show(
     several = len({device for trial in state.trials.values() for device in trial.latency_ms}) > 1
     rows = []
     for trial in state.trials.values():
-        latency = " ".join(f"{device}={ms:.3f}" if several else f"{ms:.3f}" for device, ms in trial.latency_ms.items())
+        latency = " ".join(
+            f"{device}=" * several + f"{mark(trial.verdict.get(device))}{ms:.3f}{STORED * (device in trial.stored)}"
+            for device, ms in trial.latency_ms.items()
+        )
         what = trial_standing(trial, word) + (", winner" if trial.trial == state.chosen else "")
         last = trial.failure["reason"] if trial.failure else trial.architecture
         numbers = (trial.accuracy, _test(state, trial.trial), latency or None, trial.reward)
         rows.append((trial.trial, what, *numbers, last))
     columns = ("trial", "state", "accuracy", "test", "latency_ms", "reward", "architecture")
     print_table(columns, rows, one_line=True)
+    if any_unsure(trial.verdict for trial in state.trials.values()):
+        print(UNSURE_MEANS)
+    if any(trial.stored for trial in state.trials.values()):
+        print(f"{STORED.strip()}: measured before on the same device, and looked up in the store")
     if state.devices:
         about = [
             (one.device, one.name, one.serial, one.state, one.measured, one.losses, one.reason)

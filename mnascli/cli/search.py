@@ -13,6 +13,7 @@ from mnascli.cli.completion import complete_device, complete_run, complete_templ
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, in_words, print_json, print_table, say
 from mnascli.errors import StoppedByUserError, TargetMissedError, UsageError
 from mnascli.interrupts import AGAIN, saying
+from mnascli.runs import UNSURE_MEANS, any_unsure, mark
 from mnascli.runs.directory import check_name
 from mnascli.runs.starting import announced
 
@@ -237,9 +238,10 @@ def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
     for entry in summary["comparison"]:
         spread = f" ± {entry['test_spread']:.3f}" if entry["test_spread"] is not None else ""
         test = f"{entry['test_mean']:.3f}{spread}" if entry["test_mean"] is not None else "-"
-        latencies = entry["latency_ms"]
+        latencies, verdict = entry["latency_ms"], entry.get("verdict", {})
         latency = " ".join(
-            f"{device} {ms:.3f}" if len(latencies) > 1 else f"{ms:.3f}" for device, ms in latencies.items()
+            f"{device} " * (len(latencies) > 1) + f"{mark(verdict.get(device))}{ms:.3f}"
+            for device, ms in latencies.items()
         )
         lead = lead_in_words(leads.get(entry["model"]))
         rows.append((entry["model"], test, lead, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
@@ -254,7 +256,10 @@ def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
         print(f"         (trial {by_proxy['trial']} was the best by its short training)")
     if summary["export"] is not None:
         export = summary["export"]
-        again = in_words(export["latency_ms"])
+        again = in_words(export["latency_ms"], export.get("verdict"))
         print(f"file:    {path / export['file']} ({export['size_mb']:.2f} MB; measured again: {again})")
         print(f"         largest difference to the trained network {export['max_abs_difference']:.2g}")
+    entries = [*summary["comparison"], summary["export"] or {}]
+    if any_unsure(entry.get("verdict", {}) for entry in entries):
+        print(f"         {UNSURE_MEANS}")
     print(f"run:     {path}   (mnas runs show {path.name})")

@@ -114,7 +114,10 @@ class LocalEvaluator:
             "p95_ms": result.p95_ms,
             "verdict": result.verdict,
             "reference_ms": result.reference_ms,
+            "source": "device" if result.stored_s is None else "store",
         }
+        if result.stored_s is not None:
+            values["measured_at"] = result.stored_s
         return Outcome("measured", trial, values)
 
     def _train(self, jobs: Sequence[Job], outcomes: queue.SimpleQueue[Any], stop: threading.Event) -> None:

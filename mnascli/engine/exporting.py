@@ -124,6 +124,7 @@ def export(
             "test_top1_interval": wilson(test.top1, test.images),
             "test_images": test.images,
             "latency_ms": {bench.name: one.median_ms for bench, one in zip(benches, latencies, strict=True)},
+            "verdict": {bench.name: one.verdict for bench, one in zip(benches, latencies, strict=True)},
             **_arithmetic(made),
         }
         card = model_card.describe(network.architecture, about, result, latencies, options.licence)

@@ -18,7 +18,7 @@ from mnascli.engine.bench import Bench
 from mnascli.engine.candidate import train_fully
 from mnascli.engine.executors import Finished, Task, TaskFailed
 from mnascli.engine.job import Job
-from mnascli.engine.targets import median_ms, scale_to_latency
+from mnascli.engine.targets import of_model, scale_to_latency
 from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Trial
 from mnascli.runs.winner import choose, name_of, proxy_seed
@@ -136,7 +136,7 @@ def _measure_together(job: Job, entries: Sequence[Entry]) -> None:
     architectures = [Architecture.parse(entry.architecture) for entry in entries]
     by_device = {
         bench.name: [
-            median_ms(result, entry.model)
+            of_model(result, entry.model)
             for entry, result in zip(entries, fresh(bench).measure(architectures), strict=True)
         ]
         for bench in job.benches
@@ -148,7 +148,8 @@ def _measure_together(job: Job, entries: Sequence[Entry]) -> None:
             model=entry.model,
             architecture=entry.architecture,
             trial=entry.trial,
-            latency_ms={device: times[index] for device, times in by_device.items()},
+            latency_ms={device: measured[index].median_ms for device, measured in by_device.items()},
+            verdict={device: measured[index].verdict for device, measured in by_device.items()},
             parameters=cost.parameters,
             multiply_adds=cost.multiply_adds,
         )

@@ -64,5 +64,6 @@ def _row(state: RunState, trial: Trial, device: str) -> dict[str, Any]:
         "architecture": trial.architecture,
         "accuracy": trial.accuracy,
         "latency_ms": trial.latency_ms[device],
+        "verdict": trial.verdict.get(device),
         "test": sum(tests) / len(tests) if tests else None,
     }

@@ -162,8 +162,10 @@ def measure_best(run: Run, benches: Sequence[Bench], objective: Objective, count
                 continue
             latency_ms = {device: one.median_ms for device, one in latencies.items()}
             verdict = {device: one.verdict for device, one in latencies.items()}
+            stored = {device: one.stored_s for device, one in latencies.items() if one.stored_s is not None}
             reward = objective.reward(trial.accuracy or 0.0, latency_ms)
-            run.append("remeasured", trial=trial.trial, latency_ms=latency_ms, verdict=verdict, reward=reward)
+            values = {"latency_ms": latency_ms, "verdict": verdict, "stored": stored}
+            run.append("remeasured", trial=trial.trial, reward=reward, **values)
 
 
 def new_supernet(space: Space, seed: int) -> Supernet:

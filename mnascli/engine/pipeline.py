@@ -12,7 +12,7 @@ from mnascli.engine.evaluator import LocalEvaluator
 from mnascli.engine.exporting import export
 from mnascli.engine.job import Job
 from mnascli.engine.loop import search
-from mnascli.engine.targets import median_ms, targets_by_device
+from mnascli.engine.targets import targets_by_device
 from mnascli.errors import NoDeviceError
 from mnascli.runs import Trial
 from mnascli.runs.winner import name_of
@@ -65,8 +65,12 @@ def _set_target(job: Job) -> None:
     reference = job.config.target_from
     architecture = job.space.adapt(load(reference.model).on(width=reference.width))
     label = f"{reference.model} x{reference.width:g}"
-    latency_ms = {bench.name: median_ms(bench.measure([architecture])[0], label) for bench in job.benches}
-    job.run.append("reference_measured", model=label, architecture=str(architecture), latency_ms=latency_ms)
+    measured = {bench.name: of_model(bench.measure([architecture])[0], label) for bench in job.benches}
+    latency_ms = {device: one.median_ms for device, one in measured.items()}
+    stored = {device: one.stored_s for device, one in measured.items() if one.stored_s is not None}
+    verdict = {device: one.verdict for device, one in measured.items()}
+    values = {"latency_ms": latency_ms, "verdict": verdict, "stored": stored}
+    job.run.append("reference_measured", model=label, architecture=str(architecture), **values)
     why = f"the latency of {label}"
     job.run.append("target_set", target_ms=latency_ms, objective=job.config.objective.kind, why=why)
 

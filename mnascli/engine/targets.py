@@ -15,11 +15,16 @@ AT_ONCE = 3
 WIDTHS = [round(0.1 + 0.05 * step, 2) for step in range(39)]  # 0.1 to 2.0
 
 
-def median_ms(result: Latency | ModelError, name: str) -> float:
-    """The median of a latency. Raises MnasError naming the model that could not be measured."""
+def of_model(result: Latency | ModelError, name: str) -> Latency:
+    """A latency. Raises MnasError naming the model that could not be measured."""
     if isinstance(result, ModelError):
         raise MnasError(f"{name} cannot be measured: {result}")
-    return result.median_ms
+    return result
+
+
+def median_ms(result: Latency | ModelError, name: str) -> float:
+    """The median of a latency. Raises MnasError naming the model that could not be measured."""
+    return of_model(result, name).median_ms
 
 
 def targets_by_device(target_ms: float | dict[str, float], benches: Sequence[Bench]) -> dict[str, float]:

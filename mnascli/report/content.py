@@ -19,7 +19,18 @@ from typing import Any, NamedTuple
 from mnascli.errors import MnasError
 from mnascli.intervals import wilson
 from mnascli.report.words import ms, number
-from mnascli.runs import Event, EventReader, Overview, RunError, RunState, Trial, read_meta, standing
+from mnascli.runs import (
+    Event,
+    EventReader,
+    Overview,
+    RunError,
+    RunState,
+    Trial,
+    any_unsure,
+    mark,
+    read_meta,
+    standing,
+)
 from mnascli.runs.summary import comparison
 from mnascli.runs.winner import proxy_seed, winner
 from mnascli.schema import read_yaml
@@ -41,6 +52,7 @@ class Measurement:
     verdict: str
     file: str | None
     reference_ms: float | None
+    is_stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,6 +218,7 @@ class Content:
                     "target_ms": self.state.targets_ms.get(device),
                     "measured": len(mine),
                     "unstable": sum(one.verdict != "stable" for one in mine),
+                    "stored": sum(one.is_stored for one in mine),
                     "fastest_ms": times[0] if times else None,
                     "median_ms": statistics.median(times) if times else None,
                     "slowest_ms": times[-1] if times else None,
@@ -213,10 +226,19 @@ class Content:
             )
         return rows
 
+    def is_unsure(self) -> bool:
+        """Whether a latency in the report is marked as unsure."""
+        shown = [*self.state.compared.values(), self.state.export or {}]
+        verdicts = [one.get("verdict", {}) for one in shown]
+        return any_unsure([*verdicts, *(trial.verdict for trial in self.state.trials.values())])
+
     def interval(self, trial: int, device: str) -> str:
         """A trial's latency on a device with its 5th and 95th percentile, in words."""
         one = self._by_trial.get((trial, device))
-        return "-" if one is None else f"{ms(one.latency_ms)} ({number(one.p5_ms)} to {number(one.p95_ms)})"
+        if one is None:
+            return "-"
+        remark = ", from the store" if one.is_stored else ""
+        return f"{mark(one.verdict)}{ms(one.latency_ms)} ({number(one.p5_ms)} to {number(one.p95_ms)}{remark})"
 
     @cached_property
     def _by_trial(self) -> dict[tuple[int, str], Measurement]:
@@ -311,6 +333,7 @@ def _measurement(event: dict[str, Any]) -> Measurement:
         verdict=event["verdict"],
         file=event.get("file") or f"trials/{event['trial']:06d}/latency-{event['device']}.json",
         reference_ms=None if reference is None else float(reference),
+        is_stored=event.get("source") == "store",
     )
 
 

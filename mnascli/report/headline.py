@@ -7,6 +7,7 @@ from typing import Any
 
 from mnascli.report.content import Content
 from mnascli.report.words import amount, ms, number, points, share
+from mnascli.runs import mark
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,19 @@ def headline(content: Content) -> tuple[str, list[Card]]:
     )
 
 
-def measured_ms(content: Content, device: str, searched_ms: float | None) -> tuple[float | None, str]:
-    """The latest latency of the winner on a device, and when it was measured: exported, compared, or in the search."""
+def measured_ms(content: Content, device: str, searched_ms: float | None) -> tuple[float | None, str, str | None]:
+    """The winner's latest latency on a device, when it was measured (as a file, beside others), and its verdict."""
     state, winner = content.state, content.winner()
     if state.export is not None and device in state.export["latency_ms"]:
-        return state.export["latency_ms"][device], "the exported file, measured again"
+        verdict = state.export.get("verdict", {}).get(device)
+        return state.export["latency_ms"][device], "the exported file, measured again", verdict
     for row in state.compared.values():
         if winner is not None and row["trial"] == winner.trial and device in row["latency_ms"]:
-            return row["latency_ms"][device], "measured beside the networks compared"
-    return searched_ms, "measured in the search"
+            verdict = row.get("verdict", {}).get(device)
+            return row["latency_ms"][device], "measured beside the networks compared", verdict
+    is_stored = winner is not None and device in winner.stored
+    when = "measured before the search, from the store" if is_stored else "measured in the search"
+    return searched_ms, when, winner.verdict.get(device) if winner is not None else None
 
 
 def tolerance(content: Content) -> float:
@@ -83,12 +88,18 @@ def _accuracy(searched: float | None, own: dict[str, Any] | None) -> Card:
 
 
 def _latency(content: Content, device: str, searched_ms: float | None) -> Card:
-    value, when = measured_ms(content, device, searched_ms)
+    value, when, verdict = measured_ms(content, device, searched_ms)
+    when += f"; {verdict}" if mark(verdict) else ""
     target = content.state.targets_ms.get(device)
     if target is None or value is None:
-        return Card(f"latency on {device}", ms(value), when)
+        return Card(f"latency on {device}", mark(verdict) + ms(value), when)
     good = value <= target * (1 + tolerance(content))
-    return Card(f"latency on {device}", ms(value), f"target {ms(target)} ({value / target:.0%} of it); {when}", good)
+    return Card(
+        f"latency on {device}",
+        mark(verdict) + ms(value),
+        f"target {ms(target)} ({value / target:.0%} of it); {when}",
+        good,
+    )
 
 
 def _against(own: dict[str, Any], row: dict[str, Any], lead: dict[str, Any] | None) -> Card:

@@ -15,6 +15,7 @@ from mnascli.report.content import Content
 from mnascli.report.drawing import boxes
 from mnascli.report.figures import figures
 from mnascli.report.headline import headline
+from mnascli.runs import UNSURE_MEANS, mark
 from mnascli.space import Architecture, ArchitectureError
 
 BEST_LISTED = 25
@@ -124,7 +125,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     names = ("share", "interval", "points", "ms", "number", "amount", "duration", "numbers", "clock")
-    environment.filters |= {name: getattr(words, name) for name in names} | {"cell": _markdown_cell}
+    environment.filters |= {name: getattr(words, name) for name in names} | {"cell": _markdown_cell, "mark": mark}
+    environment.globals["unsure_means"] = UNSURE_MEANS
     return environment
 
 

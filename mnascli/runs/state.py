@@ -12,7 +12,8 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     device_set_aside   device, serial, reason: it is not used any more
     measuring_paused   device, reason: none of its devices is left
     measuring_resumed  device
-    reference_measured model, architecture, latency_ms (by device)
+    reference_measured model, architecture, latency_ms, verdict (by device), stored (by device: when it was measured,
+                       of latencies that are from the store)
     target_set         target_ms (by device), why
     warned             message (what the user should know of, but need not stop for)
     learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
@@ -23,12 +24,13 @@ The engine resumes from it, the monitor and the report show it. The events, and 
                        network (equal for architectures of the same layers; not in older logs)}]
     started            trial, worker
     measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable,
-                       reference_ms (of the reference model beside it), file (raw samples, relative to the run)
+                       reference_ms (of the reference model beside it), source: device | store (measured before),
+                       measured_at (of one from the store: seconds since 1970)
     predicted          trial, device, latency_ms (by a latency model: no device has run it)
     trained            trial, accuracy, history (accuracy by epoch), seconds
     done               trial, reward
     repeated           trial, of (an earlier trial of the same network, whose results are this one's too)
-    remeasured         trial, latency_ms, verdict (by device), reward: of a done trial that was only predicted
+    remeasured         trial, latency_ms, verdict, stored (by device), reward: of a done trial that was only predicted
     hopeless           trial (measured too far beyond a target to be trained)
     failed             trial, stage: measure | train, kind, reason
     long_trained       model, architecture, trial, seed, validation, selection, test, test_images, seconds,
@@ -39,10 +41,10 @@ The engine resumes from it, the monitor and the report show it. The events, and 
     validated          candidates: [{trial, architecture, proxy, full (mean of the labels), labels: [{seed,
                        selection}]}], tau, p_value, ceiling, seeds, images, trusted; labels, ceiling and seeds not in
                        older logs, where `full` is one training that may share the proxy's seed
-    compared           model, architecture, trial, latency_ms (by device), parameters, multiply_adds
+    compared           model, architecture, trial, latency_ms, verdict (by device), parameters, multiply_adds
     lead_told          baselines: [{model, points (accuracy of the winner minus its, in hundredths), interval
                        ([low, high] of these, 95 %, paired over pictures and seeds), seeds, images}]
-    exported           file, model, trial, size_mb, max_abs_difference, latency_ms (by device)
+    exported           file, model, trial, size_mb, max_abs_difference, latency_ms, verdict (by device)
     run_stopped        reason
     run_finished
 """
@@ -79,6 +81,7 @@ DEVICE_STATES = {"device_lost": "lost", "device_back": "ready", "device_set_asid
 class Trial:
     """What is known of one candidate; times are in seconds since the epoch.
 
+    `stored` is when a latency was measured, by device, of those that are from the store.
     `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed. `network` is equal for
     architectures of the same layers, '' in older logs; `repeats` is the earlier trial that the results are from.
     """
@@ -90,6 +93,7 @@ class Trial:
     accuracy: float | None = None
     latency_ms: dict[str, float] = field(default_factory=dict)
     verdict: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, float] = field(default_factory=dict)
     reward: float | None = None
     history: list[float] = field(default_factory=list)
     failure: dict[str, str] | None = None
@@ -241,12 +245,15 @@ class RunState:
             case "measured":
                 trial.latency_ms[event["device"]] = event["latency_ms"]
                 trial.verdict[event["device"]] = event["verdict"]
-                if device := self.devices.get(event.get("serial", "")):
+                if event.get("source") == "store":
+                    trial.stored[event["device"]] = event["measured_at"]
+                if (device := self.devices.get(event.get("serial", ""))) and event.get("source") != "store":
                     device.measured += 1
             case "predicted":
                 trial.latency_ms[event["device"]], trial.verdict[event["device"]] = event["latency_ms"], "predicted"
             case "remeasured":
                 trial.latency_ms, trial.verdict = dict(event["latency_ms"]), dict(event["verdict"])
+                trial.stored = dict(event.get("stored", {}))
                 trial.reward = event["reward"]
             case "trained":
                 trial.accuracy, trial.history = event["accuracy"], list(event["history"])

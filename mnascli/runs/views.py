@@ -36,14 +36,15 @@ class Point(NamedTuple):
 class DeviceView:
     """What the log tells of a device, or of a pool of like ones, beside `RunState.devices`.
 
-    `reference_ms` is the reference model's normal time in the last measurement, `fastest_reference_ms` its fastest in
-    any. `notice` is the last event about it of a kind that is not known (a newer mnas wrote it), None once a
-    measurement came in after it.
+    `stored` counts latencies that were looked up, and not measured. `reference_ms` is the reference model's normal time
+    in the last measurement, `fastest_reference_ms` its fastest in any. `notice` is the last event about it of a kind
+    that is not known (a newer mnas wrote it), None once a measurement came in after it.
     """
 
     name: str
     measured: int = 0
     unstable: int = 0
+    stored: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     last_trial: int | None = None
     last_time: float | None = None
@@ -191,7 +192,10 @@ class Overview:
 
     def _measured(self, event: Event) -> None:
         view = self._device(event["device"])
-        view.measured += 1
+        if event.get("source") == "store":
+            view.stored += 1
+        else:
+            view.measured += 1
         view.unstable += event["verdict"] != "stable"
         view.latencies_ms.append(event["latency_ms"])
         view.last_trial, view.last_time, view.notice = event["trial"], event["time"], None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mnascli.errors import UsageError
-from mnascli.runs import Trial
+from mnascli.runs import Trial, mark
 from mnascli.tui import words
 
 Value = float | str | None
@@ -36,8 +36,9 @@ def columns(devices: Sequence[str]) -> list[Column]:
             return trial.latency_ms.get(device)
 
         def text(trial: Trial) -> str:
-            unsure = "~" if trial.verdict.get(device, "stable") != "stable" else ""
-            return unsure + words.milliseconds(trial.latency_ms.get(device)).removesuffix(" ms")
+            return mark(trial.verdict.get(device)) + words.milliseconds(trial.latency_ms.get(device)).removesuffix(
+                " ms"
+            )
 
         return Column(device if len(devices) > 1 else "ms", max(8, min(14, len(device))), value, text)
 

@@ -54,7 +54,8 @@ class DevicesPanel(Panel):
 
 def describe(view: DeviceView, source: RunSource, latency: device_files.Latency | None, width: int) -> Text:
     lines = [state(view, source), *members(view, source.overview.state)]
-    lines.append(f"queue {source.overview.waiting(view.name)}   measured {view.measured}   unstable {view.unstable}")
+    counts = f"queue {source.overview.waiting(view.name)}   measured {view.measured}   unstable {view.unstable}"
+    lines.append(f"{counts}   from the store {view.stored}" if view.stored else counts)
     target = source.overview.state.targets_ms.get(view.name)
     if view.latencies_ms:
         last = f"last {words.milliseconds(view.latencies_ms[-1])}"

@@ -51,7 +51,7 @@ KEYS = {
     },
     "Signs": {
         "· ▶ ✓ ∅ ✗": "asked for, running, done, hopeless (too slow to be trained), failed",
-        "~": "an unstable latency",
+        "~": "an unstable latency, or one that was only predicted",
         "• ◆ │ A B": "a trial, the Pareto front, the target, reference models",
     },
 }

@@ -7,6 +7,7 @@ import time
 from rich.text import Text
 from textual.app import RenderResult
 
+from mnascli.runs import mark
 from mnascli.tui import words
 from mnascli.tui.panel import Panel
 from mnascli.tui.source import RunSource
@@ -89,7 +90,9 @@ def best(source: RunSource) -> Text:
     trial, state = source.overview.best, source.overview.state
     if trial is None:
         return Text("best -")
-    latency = ", ".join(words.milliseconds(ms) for ms in trial.latency_ms.values())
+    latency = ", ".join(
+        mark(trial.verdict.get(device)) + words.milliseconds(ms) for device, ms in trial.latency_ms.items()
+    )
     meets = "meets the target" if state.meets_targets(trial.latency_ms) else "above the target"
     text = f"best trial {trial.trial}: accuracy {words.number(trial.accuracy)} at {latency} ({meets})"
     return Text(f"{text}, reward {words.number(trial.reward)}", style="bold")

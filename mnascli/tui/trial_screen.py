@@ -10,7 +10,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from mnascli.runs import Trial
+from mnascli.runs import Trial, age, mark
 from mnascli.tui import device_files, words
 from mnascli.tui.drawing import draw
 from mnascli.tui.export_dialog import ExportDialog
@@ -184,10 +184,18 @@ class TrialScreen(Screen[None]):
         self.app.push_screen(ExportDialog(self._source, self._number))
 
 
+def _remarks(trial: Trial, device: str) -> str:
+    """What a latency's verdict is if it is not stable, and when it was measured if that was before."""
+    verdict = trial.verdict.get(device, "stable")
+    remarks = [verdict if verdict != "stable" else "", age(trial.stored.get(device), trial.ended)]
+    text = "; ".join(remark for remark in remarks if remark)
+    return f" ({text})" if text else ""
+
+
 def facts(trial: Trial, source: RunSource) -> Text:
     """A line or three on how the trial went."""
     latency = ", ".join(
-        f"{device} {words.milliseconds(ms)}{'' if trial.verdict.get(device) == 'stable' else ' (unstable)'}"
+        f"{device} {mark(trial.verdict.get(device))}{words.milliseconds(ms)}{_remarks(trial, device)}"
         for device, ms in trial.latency_ms.items()
     )
     meets = ""

@@ -1,5 +1,6 @@
 """A search over scripted phones: every trial measured on each kind, whatever comes and goes meanwhile."""
 
+import random
 import threading
 import time
 from collections import Counter
@@ -12,8 +13,10 @@ from fakes import Instant, small_space
 from scripted_device import ScriptedDevice
 
 from mnascli.devices.discipline import Cooling, Discipline
+from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
+from mnascli.devices.store import LatencyStore
 from mnascli.engine.bench import Bench
 from mnascli.engine.evaluator import LocalEvaluator
 from mnascli.engine.job import describe
@@ -33,9 +36,9 @@ def phone(serial: str, factor: float = 1.0) -> ScriptedDevice:
     return device
 
 
-def bench(name: str, *devices: ScriptedDevice) -> Bench:
+def bench(name: str, *devices: ScriptedDevice, store: LatencyStore | None = None) -> Bench:
     profile = Profile(name=name, match=Match(kind="adb"), measuring=MEASURING)
-    return Bench(Pool(name, profile, devices, poll_s=0.01))
+    return Bench(Pool(name, profile, devices, poll_s=0.01), store)
 
 
 def run_search(run: Run, benches: Sequence[Bench], executor: Instant | None = None) -> None:
@@ -157,3 +160,32 @@ def test_targets_are_by_any_name_of_the_device() -> None:
     for wrong in ({"pixel": 75}, {"pixel": 75, "tv": 1}, {"pixel": 75, "P1": 75, "pi": 1}, {"P1": 1, "P2": 1}):
         with pytest.raises(UsageError, match="what is measured on is pixel, pi: give one number for all, or one for"):
             targets_by_device(wrong, benches)  # type: ignore[arg-type]
+
+
+def test_a_trial_says_where_its_latency_is_from(tmp_path: Path) -> None:
+    """A second search over the same networks: what was stable is looked up, with the time of its measurement."""
+    store = LatencyStore(tmp_path / "store", now=lambda: 1e9)
+    events = {}
+    for name in ("first", "second"):
+        pixel, pi = bench("pixel", phone("P1"), store=store), bench("pi", phone("B1", 2.0), store=store)
+        with create_run(tmp_path / name, "", {}) as run:
+            run_search(run, [pixel, pi])
+            stored = [trial.stored for trial in run.state.trials.values()]
+            measured = sum(device.measured for device in run.state.devices.values())
+        events[name] = [one for one in check(tmp_path / name) if one["event"] == "measured"]
+        assert measured == sum(one["source"] == "device" for one in events[name])
+    assert {one["source"] for one in events["first"]} == {"device"}
+    assert not any("measured_at" in one for one in events["first"])
+    assert {(one["source"], one["measured_at"]) for one in events["second"]} == {("store", 1e9)}
+    assert stored == [{"pixel": 1e9, "pi": 1e9}] * TRIALS
+
+
+def test_an_unstable_latency_of_the_store_is_measured_again(tmp_path: Path) -> None:
+    store = LatencyStore(tmp_path, now=lambda: 1e9)
+    network = small_space().sample(random.Random(0))
+    restless = phone("P1")
+    restless.slowdown = lambda time_s, session: 1.07 ** (session % 11)
+    results = [bench("pixel", restless, store=store).measure([network])[0]]
+    results += [bench("pixel", phone("P1"), store=store).measure([network])[0] for _ in range(2)]
+    seen = [(one.verdict, one.stored_s) for one in results if isinstance(one, Latency)]
+    assert seen == [("unstable", None), ("stable", None), ("stable", 1e9)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mnascli.runs import RunState, fold
+from mnascli.runs import RunState, age, any_unsure, fold, mark, overview
 
 
 def events(*rows: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,3 +129,24 @@ def test_events_of_a_newer_mnas_change_nothing() -> None:
 def test_a_trial_that_was_never_asked_for_is_damage(kind: str) -> None:
     with pytest.raises(KeyError):
         search((kind, {"trial": 4}))
+
+
+def test_a_latency_of_the_store_says_so_and_counts_for_no_device() -> None:
+    opened = {"devices": [{"device": "host", "name": "host", "serial": "S", "profile": "host"}]}
+    new = {"trial": 0, "device": "host", "serial": "S", "latency_ms": 1.0, "verdict": "stable", "source": "device"}
+    stored = {**new, "trial": 1, "source": "store", "measured_at": 40.0}
+    view = overview(events(("devices_opened", opened), asked(0, 0, 1), ("measured", new), ("measured", stored)))
+    state = view.state
+    assert (state.trials[0].stored, state.trials[1].stored) == ({}, {"host": 40.0})
+    assert state.devices["S"].measured == view.devices["host"].measured == view.devices["host"].stored == 1
+    again = {"trial": 1, "latency_ms": {"host": 2.0}, "verdict": {"host": "stable"}, "reward": 0.1}
+    assert fold(events(asked(0, 1), ("measured", stored), ("remeasured", again))).trials[1].stored == {}
+
+
+def test_marks() -> None:
+    assert [mark(verdict) for verdict in ("stable", "unstable", "predicted", None)] == ["", "~", "~", ""]
+    assert any_unsure([{"a": "stable"}, {"b": "unstable"}]) and not any_unsure([{}, {"a": "stable"}])
+    assert age(None, 1.0) == ""
+    assert age(0.0, 3 * 3600.0) == "from the store, measured 3 h before"
+    assert age(0.0, 120.0) == "from the store, measured 2 min before"
+    assert age(9.0, 1.0) == age(9.0, None) == "from the store"
