@@ -12,7 +12,7 @@ from mnascli.engine.evaluator import LocalEvaluator
 from mnascli.engine.exporting import export
 from mnascli.engine.job import Job
 from mnascli.engine.loop import search
-from mnascli.engine.targets import targets_by_device
+from mnascli.engine.targets import of_model, targets_by_device
 from mnascli.errors import NoDeviceError
 from mnascli.runs import Trial
 from mnascli.runs.winner import name_of

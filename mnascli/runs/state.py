@@ -271,6 +271,7 @@ class RunState:
                 known = self.trials[event["of"]]
                 trial.state, trial.accuracy, trial.reward = known.state, known.accuracy, known.reward
                 trial.latency_ms, trial.verdict = dict(known.latency_ms), dict(known.verdict)
+                trial.stored = dict(known.stored)
                 trial.history, trial.ended, trial.repeats = known.history, event["time"], known.trial
             case "failed":
                 trial.state, trial.ended = "failed", event["time"]

@@ -94,7 +94,8 @@ def best(source: RunSource) -> Text:
         mark(trial.verdict.get(device)) + words.milliseconds(ms) for device, ms in trial.latency_ms.items()
     )
     meets = "meets the target" if state.meets_targets(trial.latency_ms) else "above the target"
-    text = f"best trial {trial.trial}: accuracy {words.number(trial.accuracy)} at {latency} ({meets})"
+    what = "best trial" if state.chosen is None else "winner: trial"
+    text = f"{what} {trial.trial}: accuracy {words.number(trial.accuracy)} at {latency} ({meets})"
     return Text(f"{text}, reward {words.number(trial.reward)}", style="bold")
 
 
