@@ -14,6 +14,7 @@ import typer
 from mnascli.cli.completion import complete_run
 from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, say
 from mnascli.errors import UsageError
+from mnascli.interrupts import saying
 
 GRACE_S = 2.0  # a search that was started at the same time needs to begin to start
 
@@ -54,7 +55,8 @@ def monitor(
         raise UsageError("the monitor needs a terminal; `mnas runs show RUN` prints a run")
     from mnascli.tui.app import MonitorApp
 
-    MonitorApp(path, runs).run()
+    with saying(""):  # it would stand in the middle of the screen
+        MonitorApp(path, runs).run()
 
 
 def _wait_for(run: str, runs: Path) -> Path:

@@ -76,6 +76,30 @@ def test_the_monitor_stays_alive_through_them_and_ends_by_its_key(tmp_path: Path
         os.close(leader)
 
 
+def test_a_kill_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    create_run(tmp_path / "runs" / "demo", "", {}).close()
+    leader, follower = pty.openpty()
+    ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    before = termios.tcgetattr(follower)
+    monitor = subprocess.Popen(
+        [sys.executable, "-m", "mnascli.cli.main", "monitor", "demo"],
+        stdin=follower, stdout=follower, stderr=follower, cwd=tmp_path, start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        seen = read(leader, until=b"Quit")
+        monitor.send_signal(signal.SIGTERM)
+        seen += read(leader, until=b"interrupted", seconds=30)
+        assert monitor.wait(20) == 130
+        assert b"\x1b[?1049l" in seen and b"\x1b[?25h" in seen and b"Traceback" not in seen
+        assert termios.tcgetattr(follower) == before
+    finally:
+        if monitor.poll() is None:
+            monitor.kill()
+        os.close(leader)
+        os.close(follower)
+
+
 def read(leader: int, until: bytes | None, seconds: float = 60.0) -> bytes:
     """What the monitor writes, until it wrote `until` (or: nothing more for a second, or it ended)."""
     seen, end = b"", time.monotonic() + seconds
