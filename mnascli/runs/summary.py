@@ -51,8 +51,12 @@ def baselines(state: RunState) -> list[dict[str, Any]]:
 def comparison(state: RunState) -> list[dict[str, Any]]:
     """The winner and what it is compared with: test accuracies of every seed, latency by device, size."""
     rows = []
+    baselines = {entry["model"] for entry in state.compared.values() if entry["trial"] is None}
+    # Of the winner there may be trainings with more seeds, to validate the proxy: all have the same here.
+    seeds = {seed for model, seed in state.long_runs if model in baselines}
     for entry in state.compared.values():
-        runs = [run for (model, _), run in state.long_runs.items() if model == entry["model"]]
+        of_model = [(seed, run) for (model, seed), run in state.long_runs.items() if model == entry["model"]]
+        runs = [run for seed, run in of_model if not seeds or seed in seeds]
         tests = [run["test"] for run in runs]
         rows.append(
             {
