@@ -15,7 +15,7 @@ from mnascli.report.content import Content
 from mnascli.report.drawing import boxes
 from mnascli.report.figures import figures
 from mnascli.report.headline import headline
-from mnascli.runs import UNSURE_MEANS, mark
+from mnascli.runs import UNSURE_MEANS, mark, standing, trial_standing
 from mnascli.space import Architecture, ArchitectureError
 
 BEST_LISTED = 25
@@ -75,13 +75,14 @@ def trial_table(content: Content) -> dict[str, Any]:
     for one in content.measurements:
         row = [round(one.latency_ms, 5), round(one.p5_ms, 5), round(one.p95_ms, 5), one.verdict]
         latencies.setdefault(one.trial, {})[one.device] = row
-    rows = []
+    rows, run = [], standing(content.path, content.state)
     for trial in content.state.trials.values():
         indices = [stages.setdefault(stage, len(stages)) for stage in trial.architecture.split(",")]
         history = [round(accuracy, 4) for accuracy in trial.history]
         failure = trial.failure and f"{trial.failure['stage']}: {trial.failure['reason']}"
         numbers = [None if value is None else round(value, 5) for value in (trial.accuracy, trial.reward)]
-        rows.append([trial.trial, trial.state, indices, *numbers, history, latencies.get(trial.trial, {}), failure])
+        state = trial_standing(trial, run)
+        rows.append([trial.trial, state, indices, *numbers, history, latencies.get(trial.trial, {}), failure])
     return {"stages": list(stages), "trials": rows, "run": content.name}
 
 
