@@ -90,20 +90,19 @@ def train(
     from mnascli.cli.progress import Working
     from mnascli.engine.config import final_recipe
     from mnascli.engine.long_training import Options, is_begun, train_model
-    from mnascli.engine.model_data import training_source
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
     recipe = final_recipe(model, runs, template, settings or [], flags)
-    leads = os.environ.get("RANK", "0") == "0"
     try:
         with (
             saying(f"stopping: saving what is trained; {AGAIN}"),
-            Working(f"training {model}", quiet=not leads) as working,
+            Working(f"training {model}", quiet=os.environ.get("RANK", "0") != "0") as working,
         ):
             result = train_model(
                 model,
                 runs,
-                data=data or training_source(model, runs, template, working.say if leads else lambda line: None),
+                data=data,
+                template=template,
                 recipe=recipe,
                 options=Options(seed, threads, device.value, workers, compiled, pretrained, tensorboard),
                 folder=output,

@@ -12,7 +12,7 @@ from typing import Any
 from mnascli import nets, paths
 from mnascli.data import Dataset
 from mnascli.engine.executors import usable_cores
-from mnascli.engine.model_data import data_of
+from mnascli.engine.model_data import data_of, training_source
 from mnascli.engine.models import find_model
 from mnascli.errors import UsageError
 from mnascli.training.board import open_board
@@ -45,7 +45,7 @@ def train_model(
     text: str,
     runs: Path,
     *,
-    data: str,
+    data: str | None,
     recipe: Recipe,
     options: Options,
     folder: Path,
@@ -53,12 +53,13 @@ def train_model(
     step: Callable[[int, int, str], None],
     width: float | None = None,
     size: int | None = None,
+    template: str | None = None,
 ) -> dict[str, Any] | None:
     """Train a model from new or pre-trained weights, or go on where `folder` has a half-done training; its accuracy.
 
-    Pictures are read at the network's input size; its channels and classes become those of the data. Of several
-    processes only the first one speaks, tells `step` how many epochs are done, writes files and has a result; the
-    others get None.
+    Without `data` those that the model belongs to are taken, else the template's, which is said. Pictures are read at
+    the network's input size; its channels and classes become those of the data. Of several processes only the first one
+    speaks, tells `step` how many epochs are done, writes files and has a result; the others get None.
 
     Raises UsageError where `folder` has a network of another training, and all that its parts raise.
     """
@@ -69,9 +70,10 @@ def train_model(
         raise UsageError(f"{folder}: has a {CHECKPOINT} of another training: choose another folder with --output")
     group = join_group()
     tell = say if group.leads else lambda line: None
+    source = data or training_source(text, runs, template, tell)
     with group.first_alone():
         # The network's channels are those of its data: a zoo model's 3 do not say that the data has colours.
-        dataset = data_of(model, data, architecture.size, None, recipe, to_train=True)
+        dataset = data_of(model, source, architecture.size, None, recipe, to_train=True)
     architecture = replace(architecture, channels=dataset.channels, classes=len(dataset.classes))
     if start is not None:
         architecture = replace(architecture, bn_epsilon=start.bn_epsilon)

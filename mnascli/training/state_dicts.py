@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from mnascli import paths
 from mnascli.data.sniffing import what_it_is
-from mnascli.errors import UsageError
+from mnascli.errors import UsageError, reason
 
 Tensors = dict[str, Tensor]
 
@@ -46,14 +47,15 @@ def read_state_dicts(path: Path) -> list[tuple[str, Tensors]]:
 
     Names are without what wrappers put into them. Raises UsageError that says what the file is in their place.
     """
-    if path.is_dir():
+    if paths.is_dir(path):
         raise UsageError(f"{path}: is a folder without a model.safetensors: give a file of weights")
     try:
         with path.open("rb") as file:
             head = file.read(100)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise UsageError(f"{path}: {reason}") from error
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
     values: Any
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         try:

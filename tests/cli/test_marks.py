@@ -54,7 +54,7 @@ def write(made: Run) -> None:
 
 def test_every_face_marks_an_unstable_latency(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = mnas("runs", "show", run).stdout
-    assert "host=~1.250" in shown and "host=2.250 (store)" in shown and UNSURE_MEANS in shown
+    assert shown.count("~1.250") == 2 and "2.250 (store)" in shown and UNSURE_MEANS in shown
     front = mnas("runs", "front", run).stdout
     assert "~1.250" in front and UNSURE_MEANS in front
     state = read_state(run)
