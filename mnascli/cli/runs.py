@@ -250,4 +250,5 @@ def _best(state: RunState) -> str:
     full = "" if test is None else f", {test:.3f} on test after full training"
     said = "winner" if state.chosen is not None else "best so far"
     accuracy = "-" if best.accuracy is None else f"{best.accuracy:.3f}"
-    return f"{said}: trial {best.trial}: accuracy {accuracy} in the search{full}, {in_words(best.latency_ms, best.verdict)}"
+    latency = in_words(best.latency_ms, best.verdict)
+    return f"{said}: trial {best.trial}: accuracy {accuracy} in the search{full}, {latency}"
