@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,12 @@ settings.register_profile("mnas", deadline=None, derandomize=True, suppress_heal
 settings.load_profile("mnas")
 
 sys.path += [str(Path(__file__).parent / folder) for folder in ("engine", "devices", "tflite")]
+
+
+# Whoever starts the tests in the background, or under nohup, has the signals ignored that some of them send.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
