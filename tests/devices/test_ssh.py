@@ -151,7 +151,7 @@ def test_the_c_library_is_looked_at_first(libc: str, problem: str) -> None:
 @pytest.mark.parametrize("address", ["-oProxyCommand=touch /tmp/x", "pi@board; reboot", "pi board", "$(reboot)"])
 def test_an_address_can_not_be_an_option_or_a_command(own_home: Path, address: str) -> None:
     write_profile(own_home, f'"{address}"')
-    with pytest.raises(UsageError, match=r"board\.yaml: address: "):
+    with pytest.raises(UsageError, match=r"board\.yaml: line 3: address: "):
         find_device("board")
 
 
