@@ -92,7 +92,7 @@ architectures = st.builds(
     activation=st.sampled_from(["relu", "relu6"]),
     size=st.integers(1, 20),
     channels=st.sampled_from([1, 3]),
-    classes=st.integers(1, 5),
+    classes=st.integers(2, 6),
 )
 
 

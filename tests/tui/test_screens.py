@@ -22,7 +22,7 @@ def test_the_overview_tells_how_it_goes(run: Path) -> None:
         for said in (
             "✓ finished",
             "24 trials",
-            "best trial",
+            "winner: trial",
             "failed 3 of 24",
             "ValueError 3",
             "host 0.500 ms",
@@ -311,15 +311,15 @@ def test_every_screen_at_every_size(run: Path, size: tuple[int, int]) -> None:
         await pilot.pause(0.1)
         await pilot.resize_terminal(100, 30)
         await pilot.press("escape", "1")
-        assert "best trial" in await settle(pilot, app, "best trial")
+        assert "winner: trial" in await settle(pilot, app, "best trial")
 
     go(run, script, size=size)
 
 
 def test_at_40x10_the_first_screen_has_what_counts(run: Path) -> None:
     async def script(app, pilot):
-        screen = await settle(pilot, app, "best trial")
-        for said in ("finished, 24 trials", "best trial", "✗ failed 3"):
+        screen = await settle(pilot, app, "winner: trial")
+        for said in ("finished, 24 trials", "winner: trial", "✗ failed 3"):
             assert said in screen
 
     go(run, script, size=(40, 10))
@@ -328,7 +328,7 @@ def test_at_40x10_the_first_screen_has_what_counts(run: Path) -> None:
 def test_everything_at_once_at_200x60(run: Path) -> None:
     async def script(app, pilot):
         screen = await settle(pilot, app, "2800 MHz")
-        for said in ("24 of 24", "◆ front", "mean of the last", "pixel-6", "trial▼", "best trial"):
+        for said in ("24 of 24", "◆ front", "mean of the last", "pixel-6", "trial▼", "winner: trial"):
             assert said in screen
 
     go(run, script, size=(200, 60))
