@@ -58,7 +58,7 @@ def read_pretrained(path: Path) -> Pretrained:
         network, about = load_checkpoint(path)
         epsilon = network.architecture.bn_epsilon
         return Pretrained(str(path), network.state_dict(), _own_names, epsilon, about.mean, about.std)
-    if not path.exists():
+    if not paths.exists(path):
         raise UsageError(f"{path}: no such file; {WHERE}")
     groups = read_state_dicts(path)
     known = [

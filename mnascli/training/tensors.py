@@ -13,6 +13,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from mnascli import paths
 from mnascli.data.sniffing import what_it_is
 from mnascli.errors import MnasError, UsageError, reason
 
@@ -75,7 +76,7 @@ def is_ours(path: Path) -> bool:
 
 def _instead(path: Path) -> str | None:
     """What a file is that is no safetensors file: a page, a pointer."""
-    if not path.is_file():
+    if not paths.is_file(path):
         return None
     with path.open("rb") as file:
         return what_it_is(file.read(100))
