@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from stand_in_phone import AdbServer, StandInPhone
+    from stand_ins.phone import AdbServer, StandInPhone
 
 # The same examples every time, however slow the machine is today.
 settings.register_profile("mnas", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -48,7 +48,7 @@ def denormal_numbers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def running_adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
-    from stand_in_phone import AdbServer
+    from stand_ins.phone import AdbServer
 
     with AdbServer(tmp_path_factory.mktemp("adb")) as server:
         yield server
@@ -65,7 +65,7 @@ def adb_server(running_adb_server: AdbServer, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def phone(adb_server: AdbServer, tmp_path: Path) -> Iterator[StandInPhone]:
     """A stand-in phone that is attached to the adb server, without benchmark_model."""
-    from stand_in_phone import StandInPhone
+    from stand_ins.phone import StandInPhone
 
     phone = StandInPhone(tmp_path / "phone")
     adb_server.attach(phone)

@@ -48,7 +48,7 @@ def benchmark(
     Example: mnas benchmark mnasnet-a1 mobilenet-v2 --device host
     """
     from mnascli.cli.progress import Working
-    from mnascli.engine.benchmarking import benchmark as run_benchmark
+    from mnascli.engine.benches.side_by_side import benchmark as run_benchmark
 
     if bool(models) == bool(suite):
         raise UsageError("say what to measure: some models, or --suite mnasnet-paper")
@@ -80,7 +80,7 @@ def benchmark(
 
 def _suite(suite: Suite, devices: list[str], as_json: bool) -> None:
     from mnascli.cli.progress import Working
-    from mnascli.engine.suites import run_suite
+    from mnascli.engine.benches.suites import run_suite
 
     with Working(f"converting NASNet-A and measuring {suite.value} on {', '.join(devices)}"):
         results = run_suite(suite.value, devices)

@@ -45,7 +45,7 @@ def complete_template(incomplete: str) -> list[str]:
 
 def complete_device(incomplete: str) -> list[str]:
     """The host, and the phones of an adb server that runs already: none is started for a <TAB>."""
-    from mnascli.devices import list_devices
+    from mnascli.devices.finding import list_devices
 
     return _starting(incomplete, [info.name for info in list_devices()] if _adb_answers() else ["host"])
 

@@ -27,7 +27,7 @@ def list_devices(as_json: JsonOption = False) -> None:
 
     Example: mnas devices list
     """
-    from mnascli.devices import list_devices as find
+    from mnascli.devices.finding import list_devices as find
 
     devices = find()
     if as_json:
@@ -56,7 +56,7 @@ def probe(device: DeviceArgument, as_json: JsonOption = False) -> None:
 
     Example: mnas devices probe pixel-6
     """
-    from mnascli.devices import open_device
+    from mnascli.devices.finding import open_device
 
     opened = open_device(device)
     try:
@@ -103,8 +103,8 @@ def setup(
     """
     import tempfile
 
-    from mnascli.devices import set_up_device
-    from mnascli.engine.bench import write_reference
+    from mnascli.devices.finding import set_up_device
+    from mnascli.engine.benches.bench import write_reference
 
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:
         done = set_up_device(device, binary, write_reference(Path(folder) / "reference.tflite"))
@@ -135,8 +135,8 @@ def measure(
     Example: mnas devices measure mnasnet-a1 --device pixel-6
     """
     from mnascli.cli.progress import Working
-    from mnascli.devices import find_device
-    from mnascli.engine.benchmarking import benchmark
+    from mnascli.devices.finding import find_device
+    from mnascli.engine.benches.side_by_side import benchmark
 
     name = find_device(device).name  # one device, where a search would take all of that profile
     with Working(f"measuring {model} on {name}") as working:
@@ -228,7 +228,7 @@ def fit(
     Example: mnas devices fit host --space quick
     """
     from mnascli.cli.progress import Working
-    from mnascli.engine.latency import fit_to_file
+    from mnascli.engine.benches.fitting import fit_to_file
     from mnascli.space import load_space
 
     path = output or Path(f"{device}-{Path(space).stem}.latency.json")

@@ -53,8 +53,8 @@ def evaluate(
     Example: mnas evaluate winner.tflite --data ./pictures --against demo
     """
     from mnascli.cli.progress import Working
-    from mnascli.engine.evaluating import evaluate_model
-    from mnascli.engine.file_data import FileReading
+    from mnascli.engine.models.evaluate import evaluate_model
+    from mnascli.engine.models.file_data import FileReading
 
     if (mean is None) != (std is None):
         raise UsageError("--mean and --std go together: (pixel / 255 - mean) / std")

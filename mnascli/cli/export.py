@@ -74,17 +74,17 @@ def export(
     if tflite + onnx + pte != 1:
         raise UsageError("say what to export: --tflite, --onnx or --pte")
     if onnx:
-        from mnascli.engine.onnx import export_onnx
+        from mnascli.engine.export.onnx import export_onnx
 
         _print_checked(export_onnx(model, runs, data, output or Path("model.onnx")), as_json)
         return
     if pte:
-        from mnascli.engine.pte import export_pte
+        from mnascli.engine.export.pte import export_pte
 
         _print_checked(export_pte(model, runs, data, output or Path("model.pte")), as_json)
         return
     from mnascli.cli.progress import Working
-    from mnascli.engine.exporting import Options, export_model
+    from mnascli.engine.export.tflite import Options, export_model
 
     options = Options(
         writer=writer.value,
@@ -133,7 +133,7 @@ def _print_checked(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    from mnascli.engine.model_card import STEPS
+    from mnascli.engine.export.model_card import STEPS
 
     print(f"{result['file']}: {result['size_mb']:.2f} MB")
     print(

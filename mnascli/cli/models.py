@@ -62,7 +62,7 @@ def show(
 
     Example: mnas models show mnasnet-a1 --width 0.5
     """
-    from mnascli.engine.models import find_model
+    from mnascli.engine.models.find import find_model
     from mnascli.space import count, lower
     from mnascli.space.cost import op_cost
 

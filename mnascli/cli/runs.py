@@ -117,17 +117,17 @@ def validate(
     """
     from mnascli.cli.progress import SearchProgress
     from mnascli.engine import finals
-    from mnascli.engine.job import reopen
+    from mnascli.engine.opening import reopen
     from mnascli.engine.validation import verdict
     from mnascli.runs import find_run
 
     path = find_run(run, runs)
-    job = reopen(path)
+    opened = reopen(path)
     try:
-        with SearchProgress(job.config, job.run):
-            outcome = finals.validate_proxy(job, candidates, seeds)
+        with SearchProgress(opened.config, opened.run):
+            outcome = finals.validate_proxy(opened, candidates, seeds)
     finally:
-        job.close()
+        opened.close()
     if as_json:
         print_json({"run": str(path), **outcome})
         return

@@ -18,7 +18,7 @@ from mnascli.runs.directory import check_name
 from mnascli.runs.starting import announced
 
 if TYPE_CHECKING:
-    from mnascli.engine.job import Job
+    from mnascli.engine.opening import Search
 
 LOOKING = "looking at the data and the devices"
 
@@ -105,23 +105,23 @@ def search(
             raise UsageError("--monitor shows the search and --json prints its end: give one of them")
         raise typer.Exit(search_and_watch(resume, name or _default_name(template, config), runs))
     if resume:
-        job = _open(resume, trials, runs)
+        opened = _open(resume, trials, runs)
     else:
         name = name or _default_name(template, config)
         check_name(name)
         with announced(runs / name):
-            job = _begin(template, config, flags, runs / name)
-    path = job.run.path
+            opened = _begin(template, config, flags, runs / name)
+    path = opened.run.path
     try:
         with saying(f"stopping: all results are kept, what is being measured ends first; {AGAIN}"):
-            _foretell(job)
-            _run(job)
+            _foretell(opened)
+            _run(opened)
     except KeyboardInterrupt:
         go_on = shlex.join(["mnas", "search", "--resume", str(path)])
         raise StoppedByUserError(f"interrupted; nothing is lost: go on with '{go_on}'") from None
     finally:
-        job.close()
-    _report(job, as_json)
+        opened.close()
+    _report(opened, as_json)
 
 
 def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
@@ -138,10 +138,10 @@ def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
     return targets.get("", targets or None)
 
 
-def _begin(template: str | None, config: Path | None, flags: dict[str, Any], path: Path) -> Job:
+def _begin(template: str | None, config: Path | None, flags: dict[str, Any], path: Path) -> Search:
     from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
-    from mnascli.engine.job import begin
+    from mnascli.engine.opening import begin
 
     resolved = resolve(template, config, flags)
     if "devices" not in resolved.model_fields_set:
@@ -150,14 +150,14 @@ def _begin(template: str | None, config: Path | None, flags: dict[str, Any], pat
         return begin(resolved, path)
 
 
-def _foretell(job: Job) -> None:
+def _foretell(opened: Search) -> None:
     """What will happen, before it happens."""
     from mnascli.engine.outlook import facts, lines
 
-    for what, words in lines(facts(job.config, job.dataset, job.space, job.benches)):
+    for what, words in lines(facts(opened.config, opened.dataset, opened.space, opened.benches)):
         say(f"{what:<10} {words}")
-    done = sum(trial.finished for trial in job.run.state.trials.values())
-    say(f"{'run':<10} {job.run.path}{f', of whose trials {done} are finished' if done else ''}")
+    done = sum(trial.finished for trial in opened.run.state.trials.values())
+    say(f"{'run':<10} {opened.run.path}{f', of whose trials {done} are finished' if done else ''}")
 
 
 def _default_name(template: str | None, config: Path | None) -> str:
@@ -167,21 +167,21 @@ def _default_name(template: str | None, config: Path | None) -> str:
     return f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _open(name: str, trials: int | None, runs: Path) -> Job:
+def _open(name: str, trials: int | None, runs: Path) -> Search:
     from mnascli.cli.progress import Working
-    from mnascli.engine.job import resume
+    from mnascli.engine.opening import resume
     from mnascli.runs import find_run
 
     with Working(LOOKING):
         return resume(find_run(name, runs), trials)
 
 
-def _run(job: Job) -> None:
+def _run(opened: Search) -> None:
     from mnascli.cli.progress import SearchProgress
-    from mnascli.engine.pipeline import run_all
+    from mnascli.engine.phases import run_all
 
-    with SearchProgress(job.config, job.run):
-        run_all(job)
+    with SearchProgress(opened.config, opened.run):
+        run_all(opened)
 
 
 def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], as_json: bool) -> None:
@@ -205,21 +205,21 @@ def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], a
         say(f"warning: {warning}")
 
 
-def _report(job: Job, as_json: bool) -> None:
+def _report(opened: Search, as_json: bool) -> None:
     from mnascli.runs.summary import summarize
 
-    state, path = job.run.state, job.run.path
+    state, path, tolerance = opened.run.state, opened.run.path, opened.config.final.tolerance
     summary = summarize(path, state)
     if as_json:
         print_json(summary)
     else:
-        how = "trained alike, but for what the found one inherits," if job.config.inherits else "all trained alike,"
+        how = "trained alike, but for what the found one inherits," if opened.config.inherits else "all trained alike,"
         _print_report(summary, path, f"Target {in_words(state.targets_ms)}; {how} measured in one go:")
     export = state.export
-    if export is not None and not state.meets_targets(export["latency_ms"], job.config.final.tolerance):
+    if export is not None and not state.meets_targets(export["latency_ms"], tolerance):
         raise TargetMissedError(
             f"the exported file takes {in_words(export['latency_ms'])}, the target is {in_words(state.targets_ms)} "
-            f"(tolerance {job.config.final.tolerance:.0%}): try --trials {2 * len(state.trials)} with --resume {path}"
+            f"(tolerance {tolerance:.0%}): try --trials {2 * len(state.trials)} with --resume {path}"
         )
 
 

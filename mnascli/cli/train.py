@@ -89,7 +89,7 @@ def train(
     """
     from mnascli.cli.progress import Working
     from mnascli.engine.config import final_recipe
-    from mnascli.engine.long_training import Options, is_begun, train_model
+    from mnascli.engine.models.train import Options, is_begun, train_model
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}
     recipe = final_recipe(model, runs, template, settings or [], flags)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnascli.data.dataset import DataError, Dataset, Split
+    from mnascli.data.arrays import DataError
+    from mnascli.data.dataset import Dataset, Split
     from mnascli.data.loading import load
 
 __all__ = ["DataError", "Dataset", "Split", "load"]
@@ -18,6 +19,6 @@ def __getattr__(name: str) -> Any:
         from mnascli.data.loading import load
 
         return load
-    from mnascli.data import dataset
+    from mnascli.data import arrays, dataset
 
-    return getattr(dataset, name)
+    return getattr(arrays if name == "DataError" else dataset, name)

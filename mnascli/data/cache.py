@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Split, Statistics, content_hash
+from mnascli.data.arrays import DataError, Images, Labels
+from mnascli.data.dataset import PARTS, Dataset, Split, Statistics, content_hash
 from mnascli.data.split import digest
 from mnascli.errors import reason
 from mnascli.user_dirs import cache_home

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnascli.data import cache
-from mnascli.data.dataset import PARTS, DataError
+from mnascli.data.arrays import DataError
+from mnascli.data.dataset import PARTS
 from mnascli.data.naming import shown
 from mnascli.data.picture import decode
 from mnascli.data.source import Pictures, Source

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mnascli.errors import MnasError
+from mnascli.data.arrays import Floats, Images, Labels
 
 if TYPE_CHECKING:
     from mnascli.data.streamed import StreamedImages
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test", "selection")
 CHUNK = 4096  # images that are summed up or hashed at a time
 SMALLEST_STD = 1 / 255  # of a channel that is the same everywhere, so that one can divide by it
-
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-
-
-class DataError(MnasError):
-    """Images that cannot be used: too few, unreadable, or not sorted into classes as they should be."""
 
 
 class Split(NamedTuple):

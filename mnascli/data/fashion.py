@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mnascli.data.dataset import DataError, Images, Split
+from mnascli.data.arrays import DataError, Images
+from mnascli.data.dataset import Split
 from mnascli.data.split import digest, divide
 from mnascli.errors import UsageError
 

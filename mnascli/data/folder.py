@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mnascli.data.dataset import DataError, Labels
+from mnascli.data.arrays import DataError, Labels
 from mnascli.data.naming import class_names, shown
 from mnascli.data.picture import PICTURES, SUFFIXES, left_out_in_words
 from mnascli.data.source import Source, part_of, parts_called, settle, words_of

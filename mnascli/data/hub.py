@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mnascli import paths
+from mnascli.data.arrays import DataError, Labels
 from mnascli.data.checking import Report
-from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
 from mnascli.data.source import Pictures, Source, check_classes, parts_called, settle
 from mnascli.errors import UsageError

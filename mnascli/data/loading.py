@@ -13,8 +13,9 @@ from PIL import Image
 
 from mnascli import paths
 from mnascli.data import bundled, cache, fashion, folder, hub, tars
+from mnascli.data.arrays import DataError, Images, Labels
 from mnascli.data.checking import Report
-from mnascli.data.dataset import DataError, Dataset, Images, Labels, Split, chunks, from_arrays
+from mnascli.data.dataset import Dataset, Split, chunks, from_arrays
 from mnascli.data.naming import class_names, is_fit, shown
 from mnascli.data.picture import MODES, centre, cut_image, to_pixels
 from mnascli.data.preparing import OnBroken, prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from mnascli.data.dataset import DataError
+from mnascli.data.arrays import DataError
 
 # Control characters, bytes that are no UTF-8 (as Python keeps them), line and paragraph separators.
 UNFIT = ("Cc", "Cs", "Zl", "Zp")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
-from mnascli.data.dataset import DataError, Images
+from mnascli.data.arrays import DataError, Images
 from mnascli.data.extras import how_to_install
 from mnascli.data.naming import shown
 from mnascli.data.sniffing import what_it_is

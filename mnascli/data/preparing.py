@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 
 from mnascli.data import cache, checking
+from mnascli.data.arrays import DataError, Images, Labels
 from mnascli.data.checking import REPAIR, Checked, Report, into_parts
-from mnascli.data.dataset import SMALLEST_STD, DataError, Dataset, Images, Labels, Split
+from mnascli.data.dataset import SMALLEST_STD, Dataset, Split
 from mnascli.data.picture import SUFFIXES
 from mnascli.data.source import Chosen, Pictures, Source
 from mnascli.data.streamed import CHUNK, StreamedImages

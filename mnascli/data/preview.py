@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnascli.data import cache, checking, fashion
+from mnascli.data.arrays import DataError, Images, Labels
 from mnascli.data.checking import REPAIR, Report, held_out, into_parts
-from mnascli.data.dataset import PARTS, DataError, Dataset, Images, Labels, Split, Statistics
+from mnascli.data.dataset import PARTS, Dataset, Split, Statistics
 from mnascli.data.loading import channels_of, fashion_files, find, from_anywhere, read_files, resize, to_stderr
 from mnascli.data.naming import shown
 from mnascli.data.picture import decode

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mnascli.data.dataset import DataError, Labels
+from mnascli.data.arrays import DataError, Labels
 
 # What the parts are called by those who publish data. An evaluation part is what of the other two is not there.
 PART_NAMES = {

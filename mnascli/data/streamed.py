@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from mnascli.data.dataset import DataError, Images
+from mnascli.data.arrays import DataError, Images
 from mnascli.data.picture import Choose, centre, cut, to_pixels
 from mnascli.data.source import Chosen, Pictures
 

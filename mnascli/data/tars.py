@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnascli import paths
+from mnascli.data.arrays import DataError, Labels
 from mnascli.data.checking import Report
-from mnascli.data.dataset import DataError, Labels
 from mnascli.data.extras import extra
 from mnascli.data.picture import SUFFIXES, left_out_in_words
 from mnascli.data.source import Pictures, Source, check_classes, part_of, settle, words_of

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from mnascli.devices import find_device, shell_state
+from mnascli.devices import shell_state
 from mnascli.devices.device import Accelerator, DeviceInfo, require_cores
+from mnascli.devices.finding import find_device
 from mnascli.devices.profiles import Match, Precision, Profile, find_profile, load_profile
 from mnascli.errors import MnasError, NoDeviceError, UsageError, reason
 from mnascli.schema import parse
@@ -79,9 +80,9 @@ def parse_cores(text: str) -> tuple[int, ...] | None:
 
 def _check_cores(info: DeviceInfo, cores: Sequence[int]) -> None:
     """Raises UsageError for a core that the device lacks."""
-    from mnascli.devices.adb_shell import AdbShell
+    from mnascli.devices.adb.shell import AdbShell
     from mnascli.devices.host import host_cores
-    from mnascli.devices.ssh_shell import SshShell
+    from mnascli.devices.ssh.shell import SshShell
 
     if info.kind == "host":
         there = host_cores()
@@ -94,8 +95,8 @@ def _check_cores(info: DeviceInfo, cores: Sequence[int]) -> None:
 
 
 def _look_at_board(name: str, address: str, python: str) -> DeviceInfo:
-    from mnascli.devices.ssh import describe
-    from mnascli.devices.ssh_shell import SshShell
+    from mnascli.devices.ssh.device import describe
+    from mnascli.devices.ssh.shell import SshShell
 
     shell = SshShell(address, name)
     try:

@@ -16,7 +16,7 @@ those that nothing interrupted. Its median, which is the 5th percentile of all r
 the reference's normal time: what a neighbour takes, it takes from both. That holds
 only where the neighbour was there for both, so a session counts only if the two references beside it agree within
 `max_difference`. The fastest sessions are there those whose reference was wrong, so the result is the middle group of
-`keep` sessions, which has to agree as well. benchmarks/test_retest.py shows what that is worth.
+`keep` sessions, which has to agree as well. benchmarks/devices/retest.py shows what that is worth.
 """
 
 from __future__ import annotations

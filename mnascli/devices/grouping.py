@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnascli.devices import find_device, list_devices, open_device
 from mnascli.devices.device import Device, DeviceInfo, DeviceLostError, Kind, Probe, Session, Setup
+from mnascli.devices.finding import find_device, list_devices, open_device
 from mnascli.devices.pool import Member, Pool
 from mnascli.devices.profiles import Profile, list_profiles, load_profile
 from mnascli.errors import MnasError, NoDeviceError, UsageError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from mnascli.devices.device import Core, DeviceInfo, Kind, Probe, Setup, fastest_cores, require_cores
-from mnascli.devices.worker_process import WORKER_FILE, OnWorker, WorkerProcess
+from mnascli.devices.worker.process import WORKER_FILE, OnWorker, WorkerProcess
 
 
 class HostDevice(OnWorker):

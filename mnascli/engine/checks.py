@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from mnascli.data import Dataset
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
 from mnascli.engine.targets import median_ms
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, Space, count

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, field_validator
 
-from mnascli.engine.models import find_model
+from mnascli.engine.models.find import find_model
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, Schema, YamlFile, load_text, parse, read_yaml
@@ -104,7 +104,7 @@ class SupernetConfig(Schema):
     inherit: bool = Field(
         True,
         description="Finalists begin their long training with their share of the supernet. Measured, it helps "
-        "trainings of a few epochs, whose order the supernet then foretells roughly (benchmarks/one_shot.py).",
+        "trainings of a few epochs, whose order the supernet then foretells roughly (benchmarks/search/one_shot.py).",
     )
 
 

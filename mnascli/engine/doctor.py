@@ -90,7 +90,7 @@ def _gpu() -> Check:
 def _litert() -> Check:
     """Writes a small network as .tflite, and runs it on this machine as a search does."""
     from mnascli import tflite
-    from mnascli.devices import open_device
+    from mnascli.devices.finding import open_device
     from mnascli.space import load
 
     found = version("ai-edge-litert")
@@ -116,7 +116,7 @@ def _converter() -> list[Check]:
 
 
 def _adb() -> Check:
-    from mnascli.devices.adb_shell import adb_is_off, client
+    from mnascli.devices.adb.shell import adb_is_off, client
 
     if adb_is_off():
         return Check("adb", "absent", "switched off", "unset what switches it off to measure on phones")
@@ -128,7 +128,7 @@ def _adb() -> Check:
 
 
 def _devices() -> list[Check]:
-    from mnascli.devices import list_devices
+    from mnascli.devices.finding import list_devices
 
     checks = []
     for info in list_devices():

@@ -9,14 +9,14 @@ from typing import Any
 from mnascli import nets
 from mnascli.data import Dataset
 from mnascli.engine import checks
-from mnascli.engine.bench import open_benches
+from mnascli.engine.benches.bench import open_benches
 from mnascli.engine.config import Config
-from mnascli.engine.job import check_names, data_request, space_of
-from mnascli.engine.one_shot import new_supernet
+from mnascli.engine.opening import check_names, data_request, space_of
 from mnascli.engine.outlook import facts, too_long
+from mnascli.engine.shared_weights import new_supernet
 from mnascli.space import Architecture, Space, count
-from mnascli.training.one_shot import calibrated, load_supernet, supernet_seconds_per_epoch
 from mnascli.training.scoring import evaluate
+from mnascli.training.supernet import calibrated, load_supernet, supernet_seconds_per_epoch
 from mnascli.training.timing import seconds_per_epoch, shortened, timed
 
 SAMPLE = 15  # architectures, of which the one in the middle is timed

@@ -17,10 +17,10 @@ from typing import Any
 from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import News
-from mnascli.engine.bench import Bench
-from mnascli.engine.candidate import train_candidate
-from mnascli.engine.executors import Executor, Finished, Started, Task, TaskFailed, TaskUnwanted
-from mnascli.engine.loop import Job, Outcome
+from mnascli.engine.benches.bench import Bench
+from mnascli.engine.children.executor import Executor, Finished, Started, Task, TaskFailed, TaskUnwanted
+from mnascli.engine.children.work import train_candidate
+from mnascli.engine.search_loop import Outcome, TrialWork
 from mnascli.errors import NoDeviceError
 from mnascli.runs import write_atomically
 
@@ -40,21 +40,21 @@ class LocalEvaluator:
     task: Callable[..., dict[str, Any]] = train_candidate
     timeout_s: float | None = None
 
-    def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """The outcomes of all jobs, in the order in which they happen.
+    def __call__(self, work: Sequence[TrialWork]) -> Iterator[Outcome]:
+        """The outcomes of all trials, in the order in which they happen.
 
-        Raises NoDeviceError where nothing is left to measure on, but not before all else of these jobs is done.
+        Raises NoDeviceError where nothing is left to measure on, but not before all else of these trials is done.
         """
         outcomes: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
         stop = threading.Event()
-        threads = [threading.Thread(target=self._train, args=(jobs, outcomes, stop), daemon=True)]
+        threads = [threading.Thread(target=self._train, args=(work, outcomes, stop), daemon=True)]
         with ExitStack() as reservations:
             for bench in self.benches:
                 reserved = reservations.enter_context(ExitStack())
                 # Taken before any training starts, so that the measuring comes first on its core.
                 reserved.enter_context(self.executor.reserve(_host_core(bench)))
                 threads.append(
-                    threading.Thread(target=self._measure, args=(bench, jobs, outcomes, reserved, stop), daemon=True)
+                    threading.Thread(target=self._measure, args=(bench, work, outcomes, reserved, stop), daemon=True)
                 )
             for thread in threads:
                 thread.start()
@@ -81,15 +81,15 @@ class LocalEvaluator:
     def _measure(
         self,
         bench: Bench,
-        jobs: Sequence[Job],
+        work: Sequence[TrialWork],
         outcomes: queue.SimpleQueue[Any],
         reservation: ExitStack,
         stop: threading.Event,
     ) -> None:
-        waiting = [job for job in jobs if bench.name in job.missing_devices]
+        waiting = [one for one in work if bench.name in one.missing_devices]
         try:
             with reservation:
-                for item in bench.stream([job.architecture for job in waiting], stop):
+                for item in bench.stream([one.architecture for one in waiting], stop):
                     if isinstance(item, News):
                         outcomes.put(Outcome(item.kind, None, item.values(bench.name)))
                     else:
@@ -120,8 +120,8 @@ class LocalEvaluator:
             values["measured_at"] = result.stored_s
         return Outcome("measured", trial, values)
 
-    def _train(self, jobs: Sequence[Job], outcomes: queue.SimpleQueue[Any], stop: threading.Event) -> None:
-        tasks = [self._task(job) for job in jobs if job.needs_training]
+    def _train(self, work: Sequence[TrialWork], outcomes: queue.SimpleQueue[Any], stop: threading.Event) -> None:
+        tasks = [self._task(one) for one in work if one.needs_training]
         events = self.executor.map(tasks)
         try:
             for event in events:
@@ -135,10 +135,10 @@ class LocalEvaluator:
         finally:
             events.close()
 
-    def _task(self, job: Job) -> Task:
-        arguments = {**self.training, "architecture": str(job.architecture), "seed": self.seed + job.trial}
-        output = self.trial_folder(job.trial) / "stderr.txt"
-        return Task(job.trial, self.task, arguments, output, job.is_wanted, self.timeout_s)
+    def _task(self, work: TrialWork) -> Task:
+        arguments = {**self.training, "architecture": str(work.architecture), "seed": self.seed + work.trial}
+        output = self.trial_folder(work.trial) / "stderr.txt"
+        return Task(work.trial, self.task, arguments, output, work.is_wanted, self.timeout_s)
 
 
 def _training_outcome(event: Started | Finished | TaskFailed) -> Outcome:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mnascli.engine import one_shot, validation
-from mnascli.engine.bench import Bench
-from mnascli.engine.candidate import train_fully
-from mnascli.engine.executors import Finished, Task, TaskFailed
-from mnascli.engine.job import Job
+from mnascli.engine import shared_weights, validation
+from mnascli.engine.benches.bench import Bench
+from mnascli.engine.children.executor import Finished, Task, TaskFailed
+from mnascli.engine.children.work import train_fully
+from mnascli.engine.opening import Search
+from mnascli.engine.predicting import PREDICTED
 from mnascli.engine.targets import of_model, scale_to_latency
 from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Trial
@@ -39,20 +40,20 @@ class Entry:
         return cls(name_of(trial.trial), trial.architecture, trial.trial)
 
 
-def choose_winner(job: Job) -> Trial:
+def choose_winner(search: Search) -> Trial:
     """Train the best few in full, and let the most accurate that meets the targets win, on the selection part.
 
     The search never saw that part: the validation part would favour whoever was lucky on it, and no test picture takes
     part. Who was a finalist before more trials were asked for is one still. Raises MnasError where nobody is left.
     """
-    run, seed = job.run, job.config.seed
+    run, seed = search.run, search.config.seed
     if run.state.phase == "search":
         run.enter("finalists")
     while True:
-        finalists = _finalists(job)
+        finalists = _finalists(search)
         if not finalists:
-            _stop(job)
-        train_in_full(job, [(Entry.of(one), seed) for one in finalists])
+            _stop(search)
+        train_in_full(search, [(Entry.of(one), seed) for one in finalists])
         trained = [one for one in finalists if (name_of(one.trial), seed) in run.state.long_runs]
         if len(trained) == len(finalists):
             break
@@ -63,16 +64,16 @@ def choose_winner(job: Job) -> Trial:
     return winner
 
 
-def _finalists(job: Job) -> list[Trial]:
+def _finalists(search: Search) -> list[Trial]:
     """The best trials of different networks, and those that were finalists before; none whose training failed."""
-    state, seed = job.run.state, job.config.seed
+    state, seed = search.run.state, search.config.seed
     failed = {model for model, of_seed in state.long_failures if of_seed == seed}
     chosen = {one: state.trials[one] for one in state.finalists if name_of(one) not in failed}
-    networks, places = set[str](), job.config.final.finalists
+    networks, places = set[str](), search.config.final.finalists
     for trial in state.ranking():
         if not places:
             break
-        if one_shot.PREDICTED in trial.verdict.values() or name_of(trial.trial) in failed:
+        if PREDICTED in trial.verdict.values() or name_of(trial.trial) in failed:
             continue
         network = trial.network or network_id(Architecture.parse(trial.architecture))
         if network not in networks:
@@ -82,8 +83,8 @@ def _finalists(job: Job) -> list[Trial]:
     return list(chosen.values())
 
 
-def _stop(job: Job) -> None:
-    run = job.run
+def _stop(search: Search) -> None:
+    run = search.run
     failures = [one["reason"] for one in run.state.long_failures.values() if one["trial"] is not None]
     if not failures:
         raise MnasError(f"{run.path}: no trial gave a result; see the failures with `mnas runs show {run.path.name}`")
@@ -95,55 +96,55 @@ def _stop(job: Job) -> None:
     raise MnasError(reason)
 
 
-def compare(job: Job, winner: Trial) -> None:
+def compare(search: Search, winner: Trial) -> None:
     """The winner beside published networks scaled to its latency, trained alike and measured in one go.
 
     The winner of a supernet begins with its share of that, where finalists do; the published ones begin anew. What the
     log has for this winner is not done again.
     """
-    run, config = job.run, job.config
+    run, config = search.run, search.config
     if run.state.phase == "finalists":
         run.enter("compare")
     compared = run.state.compared
     entries = [Entry(one["model"], one["architecture"], one["trial"]) for one in compared.values()]
     if len(entries) < 1 + len(config.final.compare):
-        baselines = (_scaled(job, model, winner) for model in config.final.compare)
+        baselines = (_scaled(search, model, winner) for model in config.final.compare)
         entries = [Entry.of(winner), *(one for one in baselines if one is not None)]
         if not {one.model for one in entries} <= compared.keys():
-            _measure_together(job, entries)
-    train_in_full(job, [(entry, config.seed + n) for n in range(config.final.seeds) for entry in entries])
+            _measure_together(search, entries)
+    train_in_full(search, [(entry, config.seed + n) for n in range(config.final.seeds) for entry in entries])
     if run.state.lead is None:
-        _tell_lead(job, entries)
+        _tell_lead(search, entries)
 
 
-def _scaled(job: Job, model: str, winner: Trial) -> Entry | None:
+def _scaled(search: Search, model: str, winner: Trial) -> Entry | None:
     """A published network at the winner's latency; None, with a warning in the log, where it cannot be measured."""
-    bench = job.benches[0]
-    known = next((one for name, one in job.run.state.compared.items() if name.startswith(f"{model} ")), None)
+    bench = search.benches[0]
+    known = next((one for name, one in search.run.state.compared.items() if name.startswith(f"{model} ")), None)
     if known is not None:
         return Entry(known["model"], known["architecture"])
     try:
-        width, architecture = scale_to_latency(bench, job.space, model, winner.latency_ms[bench.name])
+        width, architecture = scale_to_latency(bench, search.space, model, winner.latency_ms[bench.name])
     except NoDeviceError:
         raise
     except MnasError as error:
-        job.warn(f"{model} is not compared with: {error}")
+        search.warn(f"{model} is not compared with: {error}")
         return None
     return Entry(f"{model} x{width:g}", str(architecture))
 
 
-def _measure_together(job: Job, entries: Sequence[Entry]) -> None:
+def _measure_together(search: Search, entries: Sequence[Entry]) -> None:
     architectures = [Architecture.parse(entry.architecture) for entry in entries]
     by_device = {
         bench.name: [
             of_model(result, entry.model)
             for entry, result in zip(entries, fresh(bench).measure(architectures), strict=True)
         ]
-        for bench in job.benches
+        for bench in search.benches
     }
     for index, entry in enumerate(entries):
         cost = count(architectures[index])
-        job.run.append(
+        search.run.append(
             "compared",
             model=entry.model,
             architecture=entry.architecture,
@@ -155,11 +156,11 @@ def _measure_together(job: Job, entries: Sequence[Entry]) -> None:
         )
 
 
-def _tell_lead(job: Job, entries: Sequence[Entry]) -> None:
+def _tell_lead(search: Search, entries: Sequence[Entry]) -> None:
     """Log by how much the winner is more accurate than what it is compared with, on the test part."""
     found, *others = entries
-    labels = job.dataset.test.labels
-    right = {entry.model: _right(job, entry, labels) for entry in entries}
+    labels = search.dataset.test.labels
+    right = {entry.model: _right(search, entry, labels) for entry in entries}
     baselines = []
     for entry in others:
         seeds = sorted(right[found.model].keys() & right[entry.model].keys())
@@ -167,61 +168,61 @@ def _tell_lead(job: Job, entries: Sequence[Entry]) -> None:
             lead = paired_lead(*(np.stack([right[one.model][seed] for seed in seeds]) for one in (found, entry)))
             values = {"points": lead.points, "interval": lead.interval, "seeds": len(seeds), "images": len(labels)}
             baselines.append({"model": entry.model, **values})
-    job.run.append("lead_told", baselines=baselines)
+    search.run.append("lead_told", baselines=baselines)
 
 
-def _right(job: Job, entry: Entry, labels: Any) -> dict[int, Any]:
+def _right(search: Search, entry: Entry, labels: Any) -> dict[int, Any]:
     """Which test pictures (images,) each full training gets right, by seed; older runs kept no predictions."""
     return {
-        seed: np.load(job.run.path / long_run["predictions"], allow_pickle=False) == labels
-        for (model, seed), long_run in job.run.state.long_runs.items()
+        seed: np.load(search.run.path / long_run["predictions"], allow_pickle=False) == labels
+        for (model, seed), long_run in search.run.state.long_runs.items()
         if model == entry.model and "predictions" in long_run
     }
 
 
-def validate_proxy(job: Job, candidates: int, labels: int = validation.LABELS) -> dict[str, Any]:
+def validate_proxy(search: Search, candidates: int, labels: int = validation.LABELS) -> dict[str, Any]:
     """Train a spread of trials in full, each `labels` times (what is trained already is not again): did the proxy rank?
 
     Raises MnasError where too few candidates, or too few of their full trainings, gave a result.
     """
-    state, config = job.run.state, job.config
+    state, config = search.run.state, search.config
     chosen = validation.spread(state, candidates)
     seeds = {
         one.trial: validation.label_seeds(config.seed, proxy_seed(config.seed, config.evaluator, one.trial), labels)
         for one in chosen
     }
-    train_in_full(job, [(Entry.of(one), seed) for one in chosen for seed in seeds[one.trial]])
+    train_in_full(search, [(Entry.of(one), seed) for one in chosen for seed in seeds[one.trial]])
     trained = [one for one in chosen if all((name_of(one.trial), n) in state.long_runs for n in seeds[one.trial])]
     if len(trained) < validation.FEWEST:
         raise MnasError(
             f"full trainings of {len(chosen) - len(trained)} of {len(chosen)} candidates failed: {len(trained)} are "
-            f"too few to tell whether the proxy ranks; see {job.run.path / 'trained'}"
+            f"too few to tell whether the proxy ranks; see {search.run.path / 'trained'}"
         )
-    outcome = validation.judge(state, trained, seeds, len(job.dataset.selection.labels))
-    job.run.append("validated", **outcome)
+    outcome = validation.judge(state, trained, seeds, len(search.dataset.selection.labels))
+    search.run.append("validated", **outcome)
     return outcome
 
 
-def train_in_full(job: Job, wanted: Sequence[tuple[Entry, int]]) -> None:
+def train_in_full(search: Search, wanted: Sequence[tuple[Entry, int]]) -> None:
     """Long trainings, each of an entry and a seed, that the log does not have yet, several at once."""
-    run = job.run
+    run = search.run
     known = run.state.long_runs.keys() | run.state.long_failures.keys()
     missing = [(entry, seed) for entry, seed in wanted if (entry.model, seed) not in known]
-    inherited = one_shot.inherited(run, job.config, job.space)
+    inherited = shared_weights.inherited(run, search.config, search.space)
     tasks = []
     for key, (entry, seed) in enumerate(missing):
         folder = run.path / "trained" / f"{entry.model.replace(' ', '-')}-seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         arguments = {
             "architecture": entry.architecture,
-            "data": job.data,
-            "recipe": job.config.final.recipe,
+            "data": search.data,
+            "recipe": search.config.final.recipe,
             "seed": seed,
             "folder": folder,
             "supernet": inherited if entry.trial is not None else None,
         }
         tasks.append(Task(key, train_fully, arguments, folder / "stderr.txt"))
-    for event in job.executor.map(tasks):
+    for event in search.executor.map(tasks):
         if not isinstance(event, Finished | TaskFailed):
             continue
         entry, seed = missing[event.key]

@@ -8,9 +8,9 @@ from typing import Any
 
 from mnascli.data import Dataset
 from mnascli.data.dataset import PARTS
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
+from mnascli.engine.children.local import LocalProcesses
 from mnascli.engine.config import Config, data_of
-from mnascli.engine.executors import LocalProcesses
 from mnascli.engine.targets import targets_by_device
 from mnascli.space import Space
 from mnascli.words import duration

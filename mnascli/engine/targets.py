@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture, Space, load, lower
 

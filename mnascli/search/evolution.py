@@ -4,7 +4,7 @@ Defaults are the source's: population 100, sample 25, and mutations that take on
 that know the space (a block takes the choices of another, children take whole blocks of two parents), children in
 plenty, screened by a model of the rewards (screen.py), and that no network is proposed twice (seen.py). For 50 to 200
 trials founders 15, population 30, sample 10, children 200, crossover 0.3 and blocks 0.3 were found on the surrogate of
-benchmarks/table with ten seeds that the published comparison does not have: see docs/benchmarks.md.
+benchmarks/search/table with ten seeds that the published comparison does not have: see docs/benchmarks.md.
 """
 
 from __future__ import annotations

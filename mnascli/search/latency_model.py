@@ -4,7 +4,7 @@ The terms are those of the one lowering: for each kind of op (1x1 convolution, d
 many there are and how much they do, in multiply-adds or in numbers read. Stem and classifier are alike in all
 architectures of a space and go into the intercept. TuNAS (2008.06120, section 3.2) is linear over the decisions
 instead; here one decision holds for a whole block, whose filters, kernel and layers multiply each other, so that it
-needs far more measurements (benchmarks/latency_model.py shows both).
+needs far more measurements (benchmarks/search/latency_model.py shows both).
 
 A model is as good as its errors on candidates that it was not fitted on (cross-validation), and is refused where they
 are beyond `MAX_MEDIAN_ERROR`, `MAX_WORST_ERROR` and `MIN_TAU`.

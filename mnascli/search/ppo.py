@@ -4,7 +4,7 @@ Numbers from NASNet (1707.07012, appendix A): one layer of 100 hidden units, wei
 0.00035, entropy 0.00001, a moving average of rewards with weight 0.95 as baseline, minibatches of 20 architectures. The
 clip of 0.2 is the PPO paper's; the passes over a minibatch were never published. They suit the paper's 8,000 trials.
 
-For small budgets other values were found with the landscapes of benchmarks/searchers.py, which are made up:
+For small budgets other values were found with the landscapes of benchmarks/search/searchers.py, which are made up:
 learning_rate 0.008, batch_size 8, baseline 0.8, entropy 0.1 and normalize for 100 to 200 trials; for some 36,
 learning_rate 0.012 and batch_size 4. There the defaults are no better than random search up to 200 trials, and far
 better at 1,000. The entropy goes with normalize, without which it would outweigh rewards that differ by hundredths.

@@ -5,7 +5,7 @@ entropy 0. Its learning rate is 0.0003 for 256 pictures, thus 0.0048 for its bat
 20,000 steps, each of which has a candidate for every core of a TPU. Here a step has one candidate, judged on a batch of
 the supernet's training, and quick-supernet leaves 3,000 steps to the policy: at 0.0003 it would end as it began, at
 0.03, our default, it learns (tests/search/test_each_searcher.py). For 36 to 200 trials learning_rate 0.15 and baseline
-0.8 were found with the made-up landscapes of benchmarks/searchers.py.
+0.8 were found with the made-up landscapes of benchmarks/search/searchers.py.
 """
 
 from __future__ import annotations

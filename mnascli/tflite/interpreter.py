@@ -148,7 +148,7 @@ def predict_all(
     """What the file gives for pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
 
     `images` is sliced piece by piece, so it may be on the disk. Threads serve, for LiteRT runs outside Python's lock;
-    benchmarks/evaluate_tflite.py shows how well. Raises UsageError as `predict` does.
+    benchmarks/files/evaluate_tflite.py shows how well. Raises UsageError as `predict` does.
     """
     size = _size(path, images)
     first = Runner(path, size=size)

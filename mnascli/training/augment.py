@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from mnascli.data.dataset import Images
+from mnascli.data.arrays import Images
 from mnascli.data.picture import Box, Choose, centre, cut_image
 from mnascli.data.streamed import StreamedImages
 from mnascli.training.recipe import Recipe

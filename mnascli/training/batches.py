@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from mnascli.data.dataset import DataError, Dataset, Images, Labels, Split
+from mnascli.data.arrays import DataError, Images, Labels
+from mnascli.data.dataset import Dataset, Split
 from mnascli.data.picture import to_pixels
 from mnascli.data.streamed import StreamedImages
 from mnascli.errors import UsageError

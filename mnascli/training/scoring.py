@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from mnascli.data.dataset import Dataset, Images, Split
+from mnascli.data.arrays import Images
+from mnascli.data.dataset import Dataset, Split
 from mnascli.data.streamed import StreamedImages
 from mnascli.errors import MnasError
 from mnascli.training.batches import ToInput

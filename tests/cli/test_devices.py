@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from stand_in_phone import StandInPhone, binary
 from test_cli import answer, mnas
 
 from mnascli import tflite
-from mnascli.devices import find_device
+from mnascli.devices.finding import find_device
 from mnascli.space import Architecture
+from stand_ins.phone import StandInPhone, binary
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_a_search_announces_itself_while_it_looks_at_its_data(tmp_path: Path, mo
         seen.append(is_starting(tmp_path / "runs" / "soon"))
         raise MnasError("enough")
 
-    monkeypatch.setattr("mnascli.engine.job.begin", look)
+    monkeypatch.setattr("mnascli.engine.opening.begin", look)
     assert mnas("search", "--name", "soon", cwd=tmp_path).returncode == 1
     assert seen == [True] and not is_starting(tmp_path / "runs" / "soon")
     assert not (tmp_path / "runs").exists()

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from stand_in_phone import AdbServer, StandInPhone, binary
 from test_cli import answer, mnas
 
 from mnascli.runs import EventReader, RunError
+from stand_ins.phone import AdbServer, StandInPhone, binary
 
 QUICK: dict[str, Any] = {"warmups": 1, "warmup_min_s": 0, "runs": 5, "min_s": 0, "sessions": 2, "keep": 2}
 LENIENT = {**QUICK, "max_spread": 9, "max_difference": 9, "max_drift": 9, "discard_drift": 9}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnascli.data.dataset import DataError
+from mnascli.data.arrays import DataError
 from mnascli.data.picture import decode, steps
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from scripted_device import ScriptedDevice
 
 from mnascli import devices
 from mnascli.devices import grouping
@@ -11,6 +10,7 @@ from mnascli.devices.device import DeviceInfo
 from mnascli.devices.grouping import Known
 from mnascli.devices.pool import Pool
 from mnascli.errors import NoDeviceError, UsageError
+from stand_ins.scripted_device import ScriptedDevice
 
 PROFILES = {
     "pixel": "name: pixel\nmatch: {kind: adb, model: 'Pixel*'}\n",

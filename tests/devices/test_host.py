@@ -13,7 +13,7 @@ from device_conformance import QUICK, DeviceConformance
 from mnascli import tflite
 from mnascli.devices.device import Core, DeviceError, DeviceLostError, ModelError, fastest_cores
 from mnascli.devices.host import HostDevice, host_cores
-from mnascli.devices.worker_process import WORKER_FILE, WorkerProcess
+from mnascli.devices.worker.process import WORKER_FILE, WorkerProcess
 from mnascli.errors import UsageError
 from mnascli.space import Architecture
 

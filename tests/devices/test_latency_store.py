@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_device import ScriptedDevice, write_model
 
 from mnascli.devices.device import Setup
 from mnascli.devices.discipline import Discipline
 from mnascli.devices.measuring import Latency, measure
 from mnascli.devices.store import FILE, LatencyStore, _key
 from mnascli.errors import MnasError
+from stand_ins.scripted_device import ScriptedDevice, write_model
 
 DISCIPLINE = Discipline(sessions=2, keep=2)
 HOUR_S = 3600.0
@@ -180,7 +180,7 @@ MEMORY = """
 import resource, sys
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
-from scripted_device import ScriptedDevice
+from stand_ins.scripted_device import ScriptedDevice
 from mnascli.devices.discipline import Discipline
 from mnascli.devices.store import LatencyStore
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_device import ScriptedDevice, write_model
 
 from mnascli.devices.device import DeviceError, DeviceLostError, ModelError, Session, percentile
 from mnascli.devices.discipline import Cooling, Discipline
 from mnascli.devices.measuring import Latency, measure
 from mnascli.errors import UsageError
 from mnascli.schema import parse
+from stand_ins.scripted_device import ScriptedDevice, write_model
 
 # One of a phone: 3 sessions of 1.5 s, all to agree within 3 %; the reference may drift by 3 %.
 PHONE = Discipline(cooling=Cooling(max_temperature_c=35, pause_s=10, max_pause_s=90))

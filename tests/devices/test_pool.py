@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scripted_device import ScriptedDevice, write_model
 
 from mnascli.devices.device import DeviceError, ModelError
 from mnascli.devices.discipline import Cooling, Discipline
@@ -14,6 +13,7 @@ from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import Measured, News, Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.errors import NoDeviceError
+from stand_ins.scripted_device import ScriptedDevice, write_model
 
 PHONE = Discipline(cooling=Cooling(max_temperature_c=35, pause_s=0.001, max_pause_s=0.002))
 PROFILE = Profile(name="phone", match=Match(kind="adb"), measuring=PHONE)

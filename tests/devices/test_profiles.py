@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mnascli import resources
-from mnascli.devices import list_devices, open_device, profile_of
 from mnascli.devices.device import DeviceInfo
+from mnascli.devices.finding import list_devices, open_device, profile_of
 from mnascli.devices.profiles import find_profile, list_profiles, load_profile
 from mnascli.errors import MnasError, NoDeviceError, UsageError
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from device_conformance import DeviceConformance
-from scripted_device import ScriptedDevice, write_model
+
+from stand_ins.scripted_device import ScriptedDevice, write_model
 
 
 class TestScriptedDevice(DeviceConformance):

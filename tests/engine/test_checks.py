@@ -5,15 +5,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from fakes import small_space
 
 from mnascli.data import load
 from mnascli.devices.measuring import Latency
 from mnascli.engine import checks
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
 from mnascli.engine.config import resolve
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, count, load_space
+from stand_ins.evaluators import small_space
 
 
 def make_bench() -> Bench:

@@ -33,8 +33,8 @@ def test_no_adb_is_told_and_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken() -> None:
         raise NoDeviceError("the adb server does not start on port 5037")
 
-    monkeypatch.setattr("mnascli.devices.adb_shell.client", broken)
-    monkeypatch.setattr("mnascli.devices.adb_shell.adb_is_off", lambda: False)
+    monkeypatch.setattr("mnascli.devices.adb.shell.client", broken)
+    monkeypatch.setattr("mnascli.devices.adb.shell.adb_is_off", lambda: False)
     check = doctor._adb()
     assert check.state == "absent" and "does not start" in check.found and "pip install" in check.mend
 

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import Instant, small_space
-from scripted_device import ScriptedDevice
 
 from mnascli.devices.discipline import Cooling, Discipline
 from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
 from mnascli.devices.store import LatencyStore
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.job import describe
-from mnascli.engine.loop import search
+from mnascli.engine.opening import describe
+from mnascli.engine.search_loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.errors import NoDeviceError, UsageError
 from mnascli.runs import EventReader, Run, create_run, open_run
 from mnascli.search import Objective, create_searcher
+from stand_ins.evaluators import Instant, small_space
+from stand_ins.scripted_device import ScriptedDevice
 
 MEASURING = Discipline(cooling=Cooling(pause_s=0.001, max_pause_s=0.002))
 TRIALS, BATCH = 20, 5

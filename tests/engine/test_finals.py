@@ -12,24 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from scripted_device import ScriptedDevice
 
 from mnascli.devices.discipline import Cooling, Discipline
 from mnascli.devices.pool import Pool
 from mnascli.devices.profiles import Match, Profile
-from mnascli.engine import job as job_module
-from mnascli.engine import pipeline
-from mnascli.engine.bench import Bench
-from mnascli.engine.candidate import train_fully
+from mnascli.engine import opening, phases
+from mnascli.engine.benches.bench import Bench
+from mnascli.engine.children.executor import Finished, Started, Task, TaskEvent, TaskFailed
+from mnascli.engine.children.work import train_fully
 from mnascli.engine.config import resolve
-from mnascli.engine.executors import Finished, Started, Task, TaskEvent, TaskFailed
-from mnascli.engine.models import find_model
+from mnascli.engine.models.find import find_model
 from mnascli.errors import MnasError
 from mnascli.report.content import gather
 from mnascli.runs import EventReader, Run, RunState, overview, read_state
 from mnascli.runs.summary import summarize
 from mnascli.runs.winner import winner
 from mnascli.space import Architecture, network_id
+from stand_ins.scripted_device import ScriptedDevice
 
 OPEN = {"operator": ["sep", "mbconv1", "mbconv3"], "kernel": [3, 5]}
 OPEN_BLOCK = {"filters": 6, "layers": 1, "stride": 2, "choices": OPEN}
@@ -116,8 +115,8 @@ def made_up_world(monkeypatch: pytest.MonkeyPatch) -> None:
         file.write_text(checkpoint.read_text())
         return {"file": str(file), "size_mb": 0.1, "max_abs_difference": 0.0, "latency_ms": {"pixel": 0.14}}
 
-    monkeypatch.setattr(job_module, "open_benches", open_benches)
-    monkeypatch.setattr(pipeline, "export", export)
+    monkeypatch.setattr(opening, "open_benches", open_benches)
+    monkeypatch.setattr(phases, "export", export)
 
 
 def go_on(
@@ -125,14 +124,14 @@ def go_on(
 ) -> RunState:
     """Make the run, or resume it, to its end; checks that every face names the winner whose file is shipped."""
     if path.exists():
-        job = job_module.resume(path, trials)
+        opened = opening.resume(path, trials)
     else:
-        job = job_module.begin(resolve("quick", None, {**CONFIG, "data": str(pictures), **changes}), path)
-    job.executor = executor or MadeUp()  # type: ignore[assignment]
+        opened = opening.begin(resolve("quick", None, {**CONFIG, "data": str(pictures), **changes}), path)
+    opened.executor = executor or MadeUp()  # type: ignore[assignment]
     try:
-        pipeline.run_all(job)
+        phases.run_all(opened)
     finally:
-        job.close()
+        opened.close()
     return check_winner(path)
 
 

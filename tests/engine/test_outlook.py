@@ -12,10 +12,10 @@ from PIL import Image
 from mnascli.cli import search as search_command
 from mnascli.data.preview import preview
 from mnascli.engine import estimate as estimating
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
 from mnascli.engine.config import resolve
 from mnascli.engine.estimate import estimate
-from mnascli.engine.job import begin, space_of
+from mnascli.engine.opening import begin, space_of
 from mnascli.engine.outlook import facts, lines, too_long
 from mnascli.words import duration
 
@@ -129,25 +129,25 @@ class Measured:
 
 
 def test_the_runs_configuration_is_what_was_done(tmp_path: Path, photos: Path) -> None:
-    job = begin(resolve("quick", None, {"data": str(photos)}), tmp_path / "run")
+    opened = begin(resolve("quick", None, {"data": str(photos)}), tmp_path / "run")
     try:
-        search_command._foretell(job)
+        search_command._foretell(opened)
         written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
         assert written["channels"] == written["space"]["input"]["channels"] == 3
         assert written["space"]["classes"] == 3
-        assert written["space"]["input"]["size"] == job.dataset.size == 28
+        assert written["space"]["input"]["size"] == opened.dataset.size == 28
     finally:
-        job.close()
+        opened.close()
 
 
 def test_a_search_begins_with_the_same_lines(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {"data": str(photos), "devices": None, "target_ms": None, "trials": None, "seed": None}
-    job = search_command._begin("quick", None, flags, tmp_path / "mine")
+    opened = search_command._begin("quick", None, flags, tmp_path / "mine")
     try:
-        search_command._foretell(job)
+        search_command._foretell(opened)
         told = capsys.readouterr()
     finally:
-        job.close()
+        opened.close()
     assert told.out == ""
     for what, words in said(str(photos)).items():
         assert f"{what:<10} {words}\n" in told.err

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import DEVICE, TARGET_MS, evaluate, small_space
 
-from mnascli.engine.loop import search
+from mnascli.engine.search_loop import search
 from mnascli.runs import EventReader, create_run, open_run, read_state
 from mnascli.search import Objective, create_searcher
+from stand_ins.evaluators import DEVICE, TARGET_MS, evaluate, small_space
 
 TRIALS, BATCH = 24, 5
 OPTIONS = {"ppo": {"batch_size": 5}, "evolution": {"population": 8, "sample": 3}}

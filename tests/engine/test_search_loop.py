@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import DEVICE, TARGET_MS, evaluate, small_space
 
-from mnascli.engine.loop import Evaluate, Job, Outcome, SearchStoppedError, search
+from mnascli.engine.search_loop import Evaluate, Outcome, SearchStoppedError, TrialWork, search
 from mnascli.runs import EventReader, Run, RunError, create_run, open_run, overview
 from mnascli.search import Objective, create_searcher
+from stand_ins.evaluators import DEVICE, TARGET_MS, evaluate, small_space
 
 
 def run_search(run: Run, evaluator: Evaluate, trials: int = 12, failures: int = 3) -> None:
@@ -20,9 +20,9 @@ def run_search(run: Run, evaluator: Evaluate, trials: int = 12, failures: int = 
     search(run, searcher, evaluator, objective, trials=trials, batch=4, failures=failures)
 
 
-def fail(jobs: Sequence[Job]) -> Iterator[Outcome]:
-    for job in jobs:
-        yield Outcome("failed", job.trial, {"stage": "train", "kind": "memory", "reason": "ran out of memory"})
+def fail(work: Sequence[TrialWork]) -> Iterator[Outcome]:
+    for one in work:
+        yield Outcome("failed", one.trial, {"stage": "train", "kind": "memory", "reason": "ran out of memory"})
 
 
 def test_every_trial_ends_done_or_failed(tmp_path: Path) -> None:
@@ -69,16 +69,16 @@ def test_a_hopeless_candidate_is_not_trained_and_tells_the_searcher(tmp_path: Pa
     """Measured first here; what is then no longer wanted is not trained."""
     told = []
 
-    def measure_then_train(jobs: Sequence[Job]) -> Iterator[Outcome]:
-        for job in jobs:
-            latency_ms = 9.0 if job.trial % 2 else 31.0
+    def measure_then_train(work: Sequence[TrialWork]) -> Iterator[Outcome]:
+        for one in work:
+            latency_ms = 9.0 if one.trial % 2 else 31.0
             values = {"device": DEVICE, "latency_ms": latency_ms, "p5_ms": 1.0, "p95_ms": 40.0, "verdict": "stable"}
-            yield Outcome("measured", job.trial, values)
-        for job in jobs:
-            assert job.is_wanted() == (job.trial % 2 == 1)
-            if job.is_wanted():
-                values = {"accuracy": 0.5 + job.trial / 100, "history": [], "seconds": 1.0}
-                yield Outcome("trained", job.trial, values)
+            yield Outcome("measured", one.trial, values)
+        for one in work:
+            assert one.is_wanted() == (one.trial % 2 == 1)
+            if one.is_wanted():
+                values = {"accuracy": 0.5 + one.trial / 100, "history": [], "seconds": 1.0}
+                yield Outcome("trained", one.trial, values)
 
     searcher = create_searcher("random", small_space(), seed=1)
     objective = Objective(kind="hard", hopeless=3.0, target_ms={DEVICE: TARGET_MS})

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from mnascli.devices.device import ModelError
-from mnascli.engine.bench import Bench
+from mnascli.engine.benches.bench import Bench
 from mnascli.engine.targets import WIDTHS, scale_to_latency
 from mnascli.errors import MnasError
 from mnascli.space import Architecture, count, load, load_space, lower

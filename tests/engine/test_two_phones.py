@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import Instant, small_space
-from stand_in_phone import AdbServer, StandInPhone, binary
 
-from mnascli.devices import find_device
-from mnascli.devices.adb_setup import set_up_phone
-from mnascli.engine.bench import open_benches
+from mnascli.devices.adb.setup import set_up_phone
+from mnascli.devices.finding import find_device
+from mnascli.engine.benches.bench import open_benches
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.job import describe
-from mnascli.engine.loop import search
+from mnascli.engine.opening import describe
+from mnascli.engine.search_loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.runs import EventReader, create_run
 from mnascli.search import Objective, create_searcher
+from stand_ins.evaluators import Instant, small_space
+from stand_ins.phone import AdbServer, StandInPhone, binary
 
 QUICK = "{warmups: 1, warmup_min_s: 0, runs: 5, min_s: 0, sessions: 2, keep: 2, cooling: {pause_s: 0.05}}"
 LENIENT = QUICK.replace("sessions", "max_spread: 9, max_difference: 9, max_drift: 9, discard_drift: 9, sessions")

@@ -114,23 +114,23 @@ def test_validating_trains_with_other_seeds_than_the_search(
     """The search trained trial n with seed 2 + n, a supernet with seed 2; a label that failed costs its candidate."""
     wanted: list[tuple[int, int]] = []
 
-    def train(job: Any, entries: Any) -> None:
+    def train(opened: Any, entries: Any) -> None:
         for entry, seed in entries:
             wanted.append((entry.trial, seed))
             about = {"model": entry.model, "architecture": entry.architecture, "trial": entry.trial, "seed": seed}
             if entry.trial == failing:
-                job.run.append("long_failed", **about, kind="memory", reason="ran out of memory")
+                opened.run.append("long_failed", **about, kind="memory", reason="ran out of memory")
             else:
                 accuracy = entry.trial / 100 + seed / 1000
-                job.run.append("long_trained", **about, selection=accuracy, validation=accuracy)
+                opened.run.append("long_trained", **about, selection=accuracy, validation=accuracy)
 
     monkeypatch.setattr(finals, "train_in_full", train)
     failing = 19
     with make(tmp_path / "run") as run:
         config = SimpleNamespace(seed=2, evaluator=evaluator)
         part = SimpleNamespace(labels=range(500))
-        job: Any = SimpleNamespace(run=run, config=config, dataset=SimpleNamespace(selection=part))
-        outcome = finals.validate_proxy(job, 99)
+        opened: Any = SimpleNamespace(run=run, config=config, dataset=SimpleNamespace(selection=part))
+        outcome = finals.validate_proxy(opened, 99)
         assert run.state.validation is not None and run.state.validation["ceiling"] == outcome["ceiling"] == 1
     assert len(wanted) == 2 * 19
     assert all(seed != (2 if evaluator == "supernet" else 2 + trial) for trial, seed in wanted)
@@ -139,6 +139,6 @@ def test_validating_trains_with_other_seeds_than_the_search(
     assert len(list(labels)) == 2 * 18
     with make(tmp_path / "few", 5) as run:
         failing = 4
-        job.run = run
+        opened.run = run
         with pytest.raises(MnasError, match="full trainings of 1 of 4 candidates failed: 3 are too few"):
-            finals.validate_proxy(job, 10)
+            finals.validate_proxy(opened, 10)

@@ -1,0 +1,217 @@
+"""The best networks of the table against what a user would take instead, each against the other's own front.
+
+    python benchmarks/search/by_hand.py choose  train the finalists of the table in full; the best ones win
+    python benchmarks/search/by_hand.py measure  scale the published networks [--sizes 28 20]; all latencies in one go
+    python benchmarks/search/by_hand.py train  train them all [--seeds 3]
+    python benchmarks/search/by_hand.py show  leads at equal latency with intervals, speed at no less accuracy
+
+table.py is a search of 520 random trials, trained with the quick template's proxy. As in a search, the most
+accurate trials that meet a target (of five) are trained in full with one seed, and the selection part says which wins.
+What stands against them: MobileNetV2 and MnasNet-A1, scaled to the winner's own latency by width at each of the given
+input sizes, and doing nothing clever: the template's plain skeletons (one operator, 3x3, identity, base layers) at each
+of the space's widths. All are trained alike, longer than the template does. Trainings are resumable, and a second
+process can do them `--backwards` until the two meet. Results lie in by_hand/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from table import ACCURACY, LATENCY, append, quick_space, rows
+
+from mnascli import nets
+from mnascli.engine.benches.bench import open_bench
+from mnascli.engine.config import resolve
+from mnascli.engine.targets import median_ms, scale_to_latency
+from mnascli.space import Architecture
+from mnascli.training.lead import paired_lead
+from mnascli.training.loop import train as train_network
+from mnascli.training.pictures import DataRequest
+from mnascli.training.scoring import evaluate, predict_logits
+
+FOLDER = Path(__file__).with_name("by_hand")
+NETWORKS, TRAININGS = FOLDER / "networks.csv", FOLDER / "trainings.csv"
+TARGETS_MS = (0.035, 0.05, 0.07, 0.1, 0.14)
+MODELS = ("mobilenet-v2", "mnasnet-a1")
+EPOCHS = 8
+FINALISTS = 3
+BAND = 0.7  # one epoch favours fast networks: without it the same few would win at every target
+FOUND = "found"
+TEST_IMAGES = 1500
+
+
+def finalists() -> dict[float, list[Architecture]]:
+    """For each target those between BAND and all of it that were the most accurate in their first training."""
+    space = quick_space()
+    latencies = {row["architecture"]: float(row["median_ms"]) for row in rows(LATENCY)}
+    accuracies = {row["architecture"]: float(row["validation"]) for row in rows(ACCURACY) if row["seed"] == "0"}
+    chosen = {}
+    for target_ms in TARGETS_MS:
+        meeting = [digits for digits in accuracies if BAND <= latencies.get(digits, math.inf) / target_ms <= 1]
+        best = sorted(meeting, key=lambda digits: (-accuracies[digits], latencies[digits]))[:FINALISTS]
+        chosen[target_ms] = [space.decode([int(digit) for digit in digits]) for digits in best]
+    return chosen
+
+
+def skeletons() -> dict[str, Architecture]:
+    """The plain networks of the space: every decision alike in all blocks, nothing but operator and width chosen."""
+    space = quick_space()
+    plain = {"kernel": 3, "se": 0, "skip": "identity", "layers": 0}
+    found = {}
+    for operator in ("conv", "sep", "mbconv3", "mbconv6"):
+        for width in (0.75, 1.0, 1.25):
+            wanted = {**plain, "operator": operator, "filters": width}
+            choices = [decision.choices.index(wanted[decision.tag.partition(".")[2]]) for decision in space.decisions]
+            found[f"plain {operator} x{width:g}"] = space.decode(choices)
+    return found
+
+
+def measure(sizes: list[int]) -> None:
+    bench = open_bench("host")
+    selection = {row["architecture"]: float(row["selection"]) for row in rows(TRAININGS) if row["seed"] == "0"}
+    networks: dict[str, Architecture] = {}
+    try:
+        for target_ms, candidates in finalists().items():
+            found = max(candidates, key=lambda one: selection[str(one)])
+            networks[f"{FOUND} for {target_ms:g}"] = found
+            found_ms = median_ms(bench.measure([found])[0], FOUND)
+            for model in MODELS:
+                for size in sizes:
+                    width, scaled = scale_to_latency(bench, quick_space(size), model, found_ms)
+                    networks[f"{model} x{width:g} at {size}"] = scaled
+        networks |= skeletons()
+        results = bench.measure(list(networks.values()))
+    finally:
+        bench.close()
+    NETWORKS.unlink(missing_ok=True)
+    for (name, architecture), latency in zip(networks.items(), results, strict=True):
+        append(NETWORKS, name=name, architecture=str(architecture), latency_ms=f"{median_ms(latency, name):.5f}")
+
+
+def train(wanted: list[tuple[str, int]]) -> None:
+    config = resolve("quick", None, {"final": {"recipe": {"epochs": EPOCHS}}})
+    for text, seed in wanted:
+        if (text, str(seed)) in {(row["architecture"], row["seed"]) for row in rows(TRAININGS)}:
+            continue
+        began = time.process_time()
+        architecture, recipe = Architecture.parse(text), config.final.recipe
+        data = DataRequest(config.data, architecture.size, architecture.channels, config.on_broken_image).load(recipe)
+        network = nets.build(architecture, seed)
+        train_network(network, data, recipe, seed=seed, threads=1)
+        selection = evaluate(network, data.selection, data).top1
+        right = predict_logits(network, data.test.images, data).argmax(1) == data.test.labels
+        append(TRAININGS, architecture=text, seed=seed, selection=f"{selection:.5f}", test=f"{right.mean():.5f}",
+               right=np.packbits(right).tobytes().hex(), cpu_s=f"{time.process_time() - began:.1f}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained and measured network; `right` (seeds, images) says which test pictures it gets right."""
+
+    name: str
+    latency_ms: float
+    right: npt.NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+    @property
+    def family(self) -> str:
+        return self.name.split(" x")[0].split(" for ")[0]
+
+    def row(self) -> str:
+        spread = f" ± {self.right.mean(1).std(ddof=1):.3f}" if len(self.right) > 1 else ""
+        return f"{self.name} | {self.latency_ms:.4f} | {self.accuracy:.4f}{spread}"
+
+
+def trained() -> dict[str, list[Network]]:
+    """Networks by family, those of which there are as many seeds as of any; the fastest first."""
+    right: dict[str, dict[int, npt.NDArray[np.bool_]]] = {}
+    for row in rows(TRAININGS):
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(row["right"]), np.uint8))[:TEST_IMAGES].astype(bool)
+        right.setdefault(row["architecture"], {})[int(row["seed"])] = bits
+    seeds = max(len(right.get(row["architecture"], {})) for row in rows(NETWORKS))
+    families: dict[str, list[Network]] = {}
+    for row in sorted(rows(NETWORKS), key=lambda row: float(row["latency_ms"])):
+        of_seed = right.get(row["architecture"], {})
+        if len(of_seed) == seeds:
+            rights = np.stack([of_seed[seed] for seed in sorted(of_seed)])
+            network = Network(row["name"], float(row["latency_ms"]), rights)
+            families.setdefault(network.family, []).append(network)
+    return families
+
+
+def front(networks: list[Network]) -> list[Network]:
+    """Those that no faster one of their own family is as accurate as; `networks` has the fastest first."""
+    best: list[Network] = []
+    for network in networks:
+        if not best or network.accuracy > best[-1].accuracy:
+            best.append(network)
+    return best
+
+
+def show() -> None:
+    families = trained()
+    found = families.pop(FOUND)
+    families["plain skeleton"] = sorted(
+        (one for name in [name for name in families if name.startswith("plain ")] for one in families.pop(name)),
+        key=lambda one: one.latency_ms,
+    )
+    print(f"{EPOCHS} epochs each, {len(found[0].right)} seeds, {TEST_IMAGES} test images\n")
+    print("| network | latency ms | test accuracy |\n|---|---|---|")
+    for family in (found, *families.values()):
+        print("\n".join(f"| {one.row()} |" for one in family))
+    print("\nAt equal latency: against the most accurate of a family that is no slower (3 % for the measurement).\n")
+    print("| found | ms | against | ms | lead in points, 95 % |\n|---|---|---|---|---|")
+    for one in found:
+        for name, family in families.items():
+            as_fast = [other for other in family if other.latency_ms <= 1.03 * one.latency_ms]
+            if not as_fast:
+                print(f"| {one.name} | {one.latency_ms:.4f} | {name}: none as fast | | |")
+                continue
+            other = max(as_fast, key=lambda network: network.accuracy)
+            lead = paired_lead(one.right, other.right)
+            interval = f"{lead.points:+.1f} [{lead.interval[0]:+.1f}, {lead.interval[1]:+.1f}]"
+            print(f"| {one.name} | {one.latency_ms:.4f} | {other.name} | {other.latency_ms:.4f} | {interval} |")
+    print("\nSpeed at no less accuracy: a family's own front, each against the fastest found no less accurate.\n")
+    print("| of the front | ms | accuracy | found | ms | times as fast |\n|---|---|---|---|---|---|")
+    for family in families.values():
+        for other in front(family):
+            best = next((one for one in found if one.accuracy >= other.accuracy), None)
+            against = (
+                f"{best.name} | {best.latency_ms:.4f} | {other.latency_ms / best.latency_ms:.2f}" if best else "| |"
+            )
+            print(f"| {other.name} | {other.latency_ms:.4f} | {other.accuracy:.4f} | {against} |")
+    print(f"\nhours of processor time: {sum(float(row['cpu_s']) for row in rows(TRAININGS)) / 3600:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("choose", "measure", "train", "show"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[28], help="inputs that networks are scaled to")
+    parser.add_argument("--backwards", action="store_true", help="train from the last to the first, beside another")
+    arguments = parser.parse_args()
+    direction = -1 if arguments.backwards else 1
+    match arguments.what:
+        case "choose":
+            train([(str(one), 0) for some in finalists().values() for one in some][::direction])
+        case "measure":
+            measure(arguments.sizes)
+        case "train":
+            texts = [row["architecture"] for row in rows(NETWORKS)]
+            # Seed by seed, so that a stopped benchmark has all networks.
+            train([(text, seed) for seed in range(arguments.seeds) for text in texts][::direction])
+        case "show":
+            show()
+
+
+if __name__ == "__main__":
+    main()

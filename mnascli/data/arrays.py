@@ -1,0 +1,16 @@
+"""What all data sets speak: images, labels and floats as numpy arrays, and the error for what is wrong with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mnascli.errors import MnasError
+
+Images = npt.NDArray[np.uint8]  # (N, height, width, channels)
+Labels = npt.NDArray[np.int64]  # (N,), from 0 to classes - 1
+Floats = npt.NDArray[np.float32]
+
+
+class DataError(MnasError):
+    """Images that cannot be used: too few, unreadable, or not sorted into classes as they should be."""

@@ -1,0 +1,1 @@
+"""The process that runs models with ai-edge-litert, here or on a board."""

@@ -1,0 +1,108 @@
+"""Latency models of a device: candidates of a space are measured on it, and a linear model is fitted on them."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mnascli import paths
+from mnascli.devices.measuring import Latency
+from mnascli.devices.store import LatencyStore
+from mnascli.engine.benches.bench import Bench, open_bench
+from mnascli.errors import MnasError, reason
+from mnascli.runs import write_atomically
+from mnascli.search.latency_model import LatencyModel, fit
+from mnascli.space import Architecture, Space
+
+CANDIDATES = 60
+AT_ONCE = 20  # measured in one batch
+LEANING = 2.0  # power of the exponential draws: above 1, most of the weight falls on one or two of the choices
+
+
+def identify(bench: Bench) -> dict[str, Any]:
+    """What a latency on this bench depends on, as it stands in a latency model."""
+    device = bench.device
+    return {
+        "name": device.name,
+        "fingerprint": device.fingerprint,
+        # as it comes back from JSON
+        "setup": {**device.setup.to_json(), "cores": list(device.setup.cores)},
+        "precision": bench.precision,
+    }
+
+
+def fit_on(
+    bench: Bench,
+    space: Space,
+    candidates: int = CANDIDATES,
+    on_progress: Callable[[int, int], None] = lambda done, wanted: None,
+) -> LatencyModel:
+    """A latency model of a space on a device, from measurements of `candidates` architectures.
+
+    Which ones depends on the space alone, so what the bench's store knows is not measured again. A device that was
+    slower in one batch than in another is seen by its reference model, and its times are brought to the same speed;
+    those of a shared machine come so already.
+    `on_progress` gets how many are measured and how many are wanted.
+
+    Raises LatencyModelError where too few were stable; whether the model is good its `check` tells.
+    """
+    rng = random.Random("latency model")
+    wanted = [leaning(space, rng) if n % 2 else space.sample(rng) for n in range(candidates)]
+    measured: list[tuple[Architecture, Latency]] = []
+    for start in range(0, candidates, AT_ONCE):
+        batch = wanted[start : start + AT_ONCE]
+        pairs = zip(batch, bench.measure(batch), strict=True)
+        measured += [(architecture, one) for architecture, one in pairs if isinstance(one, Latency)]
+        on_progress(min(start + AT_ONCE, candidates), candidates)
+    references = [one.reference_ms for _, one in measured if one.reference_ms is not None]
+    usual = statistics.median(references) if references else None
+    common = None if bench.pool.profile.measuring.shared else usual
+    return fit(
+        space,
+        identify(bench),
+        [architecture for architecture, _ in measured],
+        [one.median_ms * (common / one.reference_ms if common and one.reference_ms else 1) for _, one in measured],
+        [one.verdict == "stable" for _, one in measured],
+        usual,
+    )
+
+
+def fit_to_file(
+    device: str, space: Space, path: Path, candidates: int, on_progress: Callable[[int, int], None]
+) -> LatencyModel:
+    """Fit a model and write it to `path` as JSON, also a bad one, for its errors are in it. Raises MnasError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paths.check_writable(path)
+    bench = open_bench(device, LatencyStore())
+    try:
+        model = fit_on(bench, space, candidates, on_progress)
+    finally:
+        bench.close()
+    save(model, path)
+    return model
+
+
+def save(model: LatencyModel, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, model.model_dump_json(indent=2).encode() + b"\n")
+    except OSError as error:
+        raise MnasError(f"{path}: cannot be written: {reason(error)}") from error
+
+
+def leaning(space: Space, rng: random.Random) -> Architecture:
+    """An architecture whose blocks lean the same way: each kind of decision has probabilities that are drawn first.
+
+    Uniform ones lie close together, because the choices of many blocks average out; these reach to the space's ends.
+    """
+    weights: dict[tuple[str, int], list[float]] = {}
+    indices = []
+    for decision in space.decisions:
+        kind = decision.tag.partition(".")[2], len(decision.choices)
+        if kind not in weights:
+            weights[kind] = [rng.expovariate(1) ** LEANING for _ in decision.choices]
+        indices.append(rng.choices(range(len(decision.choices)), weights[kind])[0])
+    return space.decode(indices)

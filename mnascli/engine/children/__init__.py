@@ -1,0 +1,1 @@
+"""Child processes: what an executor is, where a child runs, what it does."""

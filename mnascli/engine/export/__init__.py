@@ -1,0 +1,1 @@
+"""Files for others: TFLite, ONNX, ExecuTorch, the card beside them."""

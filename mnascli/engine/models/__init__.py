@@ -1,0 +1,1 @@
+"""What MODEL means, and what is done with one: trained, evaluated."""

@@ -1,0 +1,123 @@
+"""The main job from the data to the file, in phases; every phase goes on where a killed one ended.
+
+target -> (supernet ->) search -> finalists (trained in full, one wins) -> compare -> export -> validate (if wanted:
+does the short training rank?). More trials for a finished run go through all from the search on; what was made for a
+winner that is beaten then is made anew.
+"""
+
+from __future__ import annotations
+
+from mnascli.engine import checks, finals, search_loop, shared_weights
+from mnascli.engine.evaluator import LocalEvaluator
+from mnascli.engine.export.tflite import export
+from mnascli.engine.opening import Search
+from mnascli.engine.predicting import measure_best
+from mnascli.engine.targets import of_model, targets_by_device
+from mnascli.errors import NoDeviceError
+from mnascli.runs import Trial
+from mnascli.runs.winner import name_of
+from mnascli.search import create_searcher
+from mnascli.search.objective import Objective, make_objective
+from mnascli.space import load
+
+
+def run_all(search: Search) -> None:
+    """Everything that is still to be done. Ctrl-C and kills lose nothing: `resume` goes on from there.
+
+    Raises NoDeviceError where nothing is left to measure on.
+    """
+    try:
+        _run_phases(search)
+    except NoDeviceError as error:
+        reason = f"{error}; when that is mended, go on with --resume {search.run.path}"
+        search.run.append("run_stopped", reason=reason)
+        raise NoDeviceError(reason) from error
+
+
+def _run_phases(search: Search) -> None:
+    for note in search.space.notes:
+        search.warn(note)
+    search.warn(checks.validation_size(search.dataset))
+    search.warn(checks.final_steps(search.dataset, search.config.final.recipe))
+    _set_target(search)
+    _search(search)
+    winner = finals.choose_winner(search)
+    finals.compare(search, winner)
+    if search.config.final.export:
+        _export(search, winner)
+    if search.config.final.validate_proxy and search.run.state.validation is None:
+        search.run.enter("validate")
+        finals.validate_proxy(search, search.config.final.validate_proxy)
+    if not search.run.state.is_finished:
+        search.run.append("run_finished")
+
+
+def _set_target(search: Search) -> None:
+    if search.run.state.targets_ms:
+        return
+    search.run.enter("target")
+    if search.config.target_ms is not None:
+        targets = targets_by_device(search.config.target_ms, search.benches)
+        for bench in search.benches:
+            search.warn(checks.reachable(bench, search.space, targets[bench.name]))
+        search.run.append("target_set", target_ms=targets, objective=search.config.objective.kind, why="given")
+        return
+    reference = search.config.target_from
+    architecture = search.space.adapt(load(reference.model).on(width=reference.width))
+    label = f"{reference.model} x{reference.width:g}"
+    measured = {bench.name: of_model(bench.measure([architecture])[0], label) for bench in search.benches}
+    latency_ms = {device: one.median_ms for device, one in measured.items()}
+    stored = {device: one.stored_s for device, one in measured.items() if one.stored_s is not None}
+    verdict = {device: one.verdict for device, one in measured.items()}
+    values = {"latency_ms": latency_ms, "verdict": verdict, "stored": stored}
+    search.run.append("reference_measured", model=label, architecture=str(architecture), **values)
+    why = f"the latency of {label}"
+    search.run.append("target_set", target_ms=latency_ms, objective=search.config.objective.kind, why=why)
+
+
+def _search(search: Search) -> None:
+    config, run, objective = search.config, search.run, _objective(search)
+    if config.evaluator == "supernet":
+        if run.state.phase == "target" and config.supernet.weights is None:
+            run.enter("supernet")
+        shared = shared_weights.prepare(run, config, search.space, search.dataset, search.benches, objective)
+        searcher = shared.searcher
+        evaluate = shared_weights.evaluator(
+            shared, search.space, search.data, config, search.benches, search.executor, run
+        )
+    else:
+        searcher = create_searcher(config.searcher.name, search.space, config.seed, **config.searcher.options)
+        training = {"data": search.data, "recipe": config.proxy}
+        evaluate = LocalEvaluator(
+            search.benches, search.executor, training, config.seed, run.trial_folder, timeout_s=config.trial_timeout_s
+        )
+    if run.state.phase in ("target", "supernet") or len(run.state.trials) < config.trials:
+        run.enter("search")
+    search_loop.search(
+        run,
+        searcher,
+        evaluate,
+        objective,
+        trials=config.trials,
+        batch=config.batch,
+        failures=config.failures_in_a_row,
+    )
+    if config.evaluator == "supernet":
+        measure_best(run, search.benches, objective, config.supernet.measured)
+
+
+def _objective(search: Search) -> Objective:
+    return make_objective({**search.config.objective.model_dump(), "target_ms": search.run.state.targets_ms})
+
+
+def _export(search: Search, winner: Trial) -> None:
+    run = search.run
+    if run.state.export is not None:
+        return
+    run.enter("export")
+    trained = run.state.long_runs[name_of(winner.trial), search.config.seed]
+    file = run.path / "export" / f"{run.path.name}.tflite"
+    file.parent.mkdir(exist_ok=True)
+    benches = [finals.fresh(bench) for bench in search.benches]
+    exported = export(run.path / trained["checkpoint"], file, search.dataset, benches)
+    run.append("exported", trial=winner.trial, **{**exported, "file": str(file.relative_to(run.path))})

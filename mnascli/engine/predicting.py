@@ -1,0 +1,84 @@
+"""Latencies that are predicted: the models of a run's devices, and the best candidates measured for real after all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mnascli.devices.measuring import Latency
+from mnascli.engine.benches import fitting
+from mnascli.engine.benches.bench import Bench
+from mnascli.engine.config import Config
+from mnascli.errors import MnasError
+from mnascli.runs import Run
+from mnascli.search import Objective
+from mnascli.search.latency_model import LatencyModel, load_latency_model
+from mnascli.space import Architecture, Space
+
+PREDICTED = "predicted"  # the verdict on a latency that no device has measured
+
+Models = Mapping[str, LatencyModel]  # by the name of the bench
+
+
+def predict(models: Models, architecture: Architecture) -> dict[str, float]:
+    """Milliseconds by device."""
+    return {device: model.predict(architecture) for device, model in models.items()}
+
+
+def models_for(run: Run, config: Config, space: Space, benches: Sequence[Bench]) -> dict[str, LatencyModel]:
+    models = given_models(config, space, benches)
+    for bench in benches:
+        if bench.name in models:
+            continue
+        file = run.path / f"latency-model-{bench.name}.json"
+        if not file.exists():
+            fitting.save(fitting.fit_on(bench, space, config.supernet.candidates), file)
+        model = load_latency_model(file)
+        run.append("latency_modelled", device=bench.name, file=file.name, **model.errors.model_dump())
+        try:
+            model.check(space, fitting.identify(bench), str(file))
+        except MnasError:
+            file.unlink()  # a resumed run tries again
+            raise
+        models[bench.name] = model
+    return models
+
+
+def given_models(config: Config, space: Space, benches: Sequence[Bench]) -> dict[str, LatencyModel]:
+    """The models that the configuration names, checked against this space and these devices."""
+    models = {}
+    for bench in benches:
+        file = config.supernet.latency_models.get(bench.name)
+        if file is not None:
+            models[bench.name] = load_latency_model(file)
+            models[bench.name].check(space, fitting.identify(bench), str(file))
+    return models
+
+
+def measure_best(run: Run, benches: Sequence[Bench], objective: Objective, count: int) -> None:
+    """Measure for real until the best `count` trials are, their rewards then being the true ones.
+
+    A trial that is slower than was predicted gives its place to the next one, and one that cannot be measured too.
+    Raises MnasError where none can be measured.
+    """
+    unmeasurable: set[int] = set()
+    while True:
+        best = [one for one in run.state.ranking() if one.trial not in unmeasurable][:count]
+        predicted = [one for one in best if PREDICTED in one.verdict.values()]
+        if not best and unmeasurable:
+            raise MnasError(f"{run.path}: none of the {len(unmeasurable)} candidates could be measured on every device")
+        if not predicted:
+            return
+        architectures = [Architecture.parse(trial.architecture) for trial in predicted]
+        results = {bench.name: bench.measure(architectures) for bench in benches}
+        for index, trial in enumerate(predicted):
+            measured = {device: of_device[index] for device, of_device in results.items()}
+            latencies = {device: one for device, one in measured.items() if isinstance(one, Latency)}
+            if len(latencies) < len(results):
+                unmeasurable.add(trial.trial)
+                continue
+            latency_ms = {device: one.median_ms for device, one in latencies.items()}
+            verdict = {device: one.verdict for device, one in latencies.items()}
+            stored = {device: one.stored_s for device, one in latencies.items() if one.stored_s is not None}
+            reward = objective.reward(trial.accuracy or 0.0, latency_ms)
+            values = {"latency_ms": latency_ms, "verdict": verdict, "stored": stored}
+            run.append("remeasured", trial=trial.trial, reward=reward, **values)

@@ -1,0 +1,182 @@
+"""The search loop: ask, log, evaluate, reward, tell; resumable at any point.
+
+What a kill may cost is settled by the order of writes. The searcher's state is saved right after it was asked, and then
+the event is logged that names the state's file and the trials asked for. So the log's last `asked` event always has a
+state to go on from: whatever of its batch is unfinished is evaluated, the whole batch is told, and the searcher
+proposes exactly what it would have proposed. No result is lost, since each is on the disk before the next step; none is
+repeated. A network that was proposed before, if by another architecture of the same layers, is not evaluated again: the
+results of the earlier trial are its own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mnascli.errors import MnasError
+from mnascli.runs import Run, RunError, Trial, write_atomically
+from mnascli.search import Objective, Result, Searcher
+from mnascli.space import Architecture, network_id
+
+STATES_KEPT = 2  # of the searcher: the one in use, and the one before it
+
+
+@dataclass(frozen=True)
+class TrialWork:
+    """A trial with what is still to be found out about it, and whether that is still wanted."""
+
+    trial: int
+    architecture: Architecture
+    missing_devices: tuple[str, ...]
+    needs_training: bool
+    is_wanted: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One event as it goes into the log: started, measured, trained or failed of a trial; for no trial, of a device."""
+
+    event: str
+    trial: int | None
+    values: dict[str, Any]
+
+
+Evaluate = Callable[[Sequence[TrialWork]], Iterator[Outcome]]
+
+
+class SearchStoppedError(MnasError):
+    """The search gave up: too many trials failed alike."""
+
+
+def search(
+    run: Run, searcher: Searcher, evaluate: Evaluate, objective: Objective, *, trials: int, batch: int, failures: int
+) -> None:
+    """Go on with a run until it has `trials` trials, `batch` of them at a time.
+
+    Raises SearchStoppedError after `failures` failures of one kind in a row.
+    """
+    if run.state.searcher_file is not None:
+        searcher.load_state_dict(_load_state(run, run.state.searcher_file))
+        _finish_batch(run, searcher, evaluate, objective, failures)
+    while len(run.state.trials) < trials:
+        _ask(run, searcher, min(batch, trials - len(run.state.trials)))
+        _finish_batch(run, searcher, evaluate, objective, failures)
+
+
+def _ask(run: Run, searcher: Searcher, count: int) -> None:
+    step, first = run.state.step + 1, len(run.state.trials)
+    architectures = searcher.ask(count)
+    buffer = io.BytesIO()
+    torch.save(searcher.state_dict(), buffer)
+    file = f"searcher/step-{step:06d}.pt"
+    write_atomically(run.path / file, buffer.getvalue())
+    asked = [
+        {"trial": first + n, "architecture": str(one), "network": network_id(one)}
+        for n, one in enumerate(architectures)
+    ]
+    run.append("asked", step=step, searcher=file, trials=asked)
+    if learned := searcher.probabilities():
+        run.append("learned", step=step, probabilities=_by_choice(searcher, learned))
+    (run.path / f"searcher/step-{step - STATES_KEPT:06d}.pt").unlink(missing_ok=True)
+
+
+def _by_choice(searcher: Searcher, learned: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    choices = {decision.tag: decision.choices for decision in searcher.space.decisions}
+    return {
+        tag: {str(choice): round(p, 4) for choice, p in zip(choices[tag], probabilities, strict=True)}
+        for tag, probabilities in learned.items()
+    }
+
+
+def _load_state(run: Run, file: str) -> dict[str, Any]:
+    path = run.path / file
+    try:
+        return dict(torch.load(path, weights_only=True))
+    except Exception as error:  # torch raises many kinds for a missing or damaged file
+        raise RunError(
+            f"{path}: the searcher's state cannot be read: {error}; the run cannot go on from here"
+        ) from error
+
+
+def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: Objective, failures: int) -> None:
+    """Evaluate what the last batch still lacks, and tell the searcher about all of it, in the order asked."""
+    batch = run.state.batch
+    for trial in batch:
+        _reward_if_complete(run, trial, objective)  # the run may have ended between the two events
+    evaluated: set[int] = set()
+    while work := _open_work(run, batch, evaluated):
+        evaluated |= {one.trial for one in work}
+        for outcome in evaluate(work):
+            if outcome.trial is None:
+                run.append(outcome.event, **outcome.values)
+                continue
+            trial = run.state.trials[outcome.trial]
+            if trial.finished:  # the other half of a trial that has failed already
+                continue
+            run.append(outcome.event, trial=outcome.trial, **outcome.values)
+            _reward_if_complete(run, trial, objective)
+            if run.state.failures_alike >= failures:
+                _stop(run, trial)
+    searcher.tell([_result(trial, objective, run) for trial in batch])
+
+
+def _open_work(run: Run, batch: Sequence[Trial], evaluated: set[int]) -> list[TrialWork]:
+    """What of a batch is still to be evaluated: one trial a network. Those whose network is known get its results.
+
+    Where the first trial of a network fails, the next one of the batch has another try.
+    """
+    work: dict[str | int, TrialWork] = {}
+    for trial in batch:
+        if trial.finished or trial.trial in evaluated:
+            continue
+        known = run.state.known.get(trial.network)
+        if known is not None:
+            run.append("repeated", trial=trial.trial, of=known.trial)
+        else:
+            work.setdefault(trial.network or trial.trial, _work(trial, run))
+    return list(work.values())
+
+
+def _work(trial: Trial, run: Run) -> TrialWork:
+    missing = tuple(device for device in run.state.targets_ms if device not in trial.latency_ms)
+    architecture = Architecture.parse(trial.architecture)
+    return TrialWork(trial.trial, architecture, missing, trial.accuracy is None, lambda: not trial.finished)
+
+
+def _reward_if_complete(run: Run, trial: Trial, objective: Objective) -> None:
+    """Log what has become of a trial: done, or hopeless, which needs no training. Either needs all its latencies."""
+    if trial.finished or not all(device in trial.latency_ms for device in run.state.targets_ms):
+        return
+    if trial.accuracy is not None:
+        run.append("done", trial=trial.trial, reward=objective.reward(trial.accuracy, trial.latency_ms))
+    elif objective.is_hopeless(trial.latency_ms):
+        run.append("hopeless", trial=trial.trial)
+
+
+def _result(trial: Trial, objective: Objective, run: Run) -> Result:
+    """What the searcher is told; a hopeless trial counts as one of the worst accuracy so far, at its own latency.
+
+    So the slower, the worse, and never better than what was trained at that latency; a reward of 0 would be an outlier
+    that drowns the differences between all others.
+    """
+    architecture = Architecture.parse(trial.architecture)
+    if trial.state == "hopeless":
+        latency_ms = dict(trial.latency_ms)
+        return Result(architecture, objective.reward(run.state.worst_accuracy or 0.0, latency_ms), None, latency_ms)
+    if trial.reward is None:
+        return Result(architecture, objective.failed)
+    return Result(architecture, trial.reward, trial.accuracy, dict(trial.latency_ms))
+
+
+def _stop(run: Run, trial: Trial) -> None:
+    failure = trial.failure or {}
+    reason = (
+        f"{run.state.failures_alike} trials in a row failed alike ({failure.get('stage')}, {failure.get('kind')}), "
+        f"the last with: {failure.get('reason')}; see {run.trial_folder(trial.trial)}, mend it and --resume {run.path}"
+    )
+    run.append("run_stopped", reason=reason)
+    raise SearchStoppedError(reason)

@@ -1,0 +1,1 @@
+"""What stands in for phones, boards, adb and trainings, in tests and in benchmarks."""
