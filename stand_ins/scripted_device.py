@@ -8,7 +8,6 @@ from mnascli.devices.device import (
     Core,
     DeviceInfo,
     DeviceLostError,
-    Kind,
     ModelError,
     Probe,
     Session,
@@ -34,7 +33,7 @@ class ScriptedDevice:
     """
 
     name = "scripted"
-    kind: Kind = "adb"
+    kind = "adb"
     setup = Setup(cores=(7,))
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from mnascli.devices import shell_state
+from mnascli.devices.backends import backend
 from mnascli.devices.device import Accelerator, DeviceInfo, require_cores
 from mnascli.devices.finding import find_device
 from mnascli.devices.profiles import Match, Precision, Profile, find_profile, load_profile
@@ -23,6 +23,7 @@ def add_profile(
     name: str,
     *,
     address: str = "",
+    kind: str = "ssh",
     device: str = "",
     base: str = "",
     cores: Sequence[int] | None = None,
@@ -34,9 +35,9 @@ def add_profile(
 ) -> tuple[Path, Profile, DeviceInfo]:
     """Write `devices/<name>.yaml` in the user's configuration folder: its path, content, and the device as it is now.
 
-    Exactly one of `address` (a board) and `device` is given. What is not given comes from the profile `base`, or from
-    the one that matches the device. Raises UsageError for values that do not fit, NoDeviceError or DeviceLostError if
-    the device cannot be reached; then nothing is written.
+    Exactly one of `address` (where a device of that `kind` is) and `device` is given. What is not given comes from the
+    profile `base`, or from the one that matches the device. Raises UsageError for values that do not fit, NoDeviceError
+    or DeviceLostError if the device cannot be reached; then nothing is written.
     """
     if bool(address) == bool(device):
         raise UsageError("give either --address (a board reached over ssh) or --device (one that is listed)")
@@ -44,15 +45,15 @@ def add_profile(
     if path.exists() and not replace:
         raise UsageError(f"{path} exists already: choose another name, or give --replace")
     # Before anything is asked of the device: a name or address that cannot be one is not to reach a shell.
-    match: dict[str, Any] = {"kind": "ssh"} if address else {"kind": "host"}
+    match: dict[str, Any] = {"kind": kind if address else "host"}
     parse(Profile, {"name": name, "match": match, "address": address}, f"profile '{name}'")
-    info = _look_at_board(name, address, python) if address else find_device(device)
+    info = _look_at_address(kind, name, address, python) if address else find_device(device)
     if device:
-        match = {"kind": info.kind} if info.kind == "host" else {"kind": info.kind, "serial": info.serial}
-    if not info.model and info.kind == "adb":
+        match = {"kind": info.kind, "serial": info.serial}
+    if info.state not in ("ready", "not set up"):
         raise NoDeviceError(f"{info.name} cannot be used ({info.state}): {info.problem}")
     if cores:
-        _check_cores(info, cores)
+        require_cores(info.name, cores, backend(info.kind).cores(info))
     like = load_profile(base) if base else find_profile(info)
     values: dict[str, Any] = like.model_dump(mode="json") if like else {}
     chosen = {
@@ -78,31 +79,11 @@ def parse_cores(text: str) -> tuple[int, ...] | None:
         raise UsageError(f"--cores {text}: numbers as in 6,7 or 4-7 were expected") from None
 
 
-def _check_cores(info: DeviceInfo, cores: Sequence[int]) -> None:
-    """Raises UsageError for a core that the device lacks."""
-    from mnascli.devices.adb.shell import AdbShell
-    from mnascli.devices.host import host_cores
-    from mnascli.devices.ssh.shell import SshShell
-
-    if info.kind == "host":
-        there = host_cores()
-    elif info.kind == "adb":
-        there = shell_state.read_cores(AdbShell(info.serial, info.name))
-    else:
-        with contextlib.closing(SshShell(info.serial, info.name)) as shell:
-            there = shell_state.read_cores(shell)
-    require_cores(info.name, cores, there)
-
-
-def _look_at_board(name: str, address: str, python: str) -> DeviceInfo:
-    from mnascli.devices.ssh.device import describe
-    from mnascli.devices.ssh.shell import SshShell
-
-    shell = SshShell(address, name)
-    try:
-        return describe(shell, python).info
-    finally:
-        shell.close()
+def _look_at_address(kind: str, name: str, address: str, python: str) -> DeviceInfo:
+    look = backend(kind).at_address
+    if look is None:
+        raise UsageError(f"devices of kind {kind} have no address: give one of the list with --device")
+    return look(name, address, python)
 
 
 def _write(path: Path, values: dict[str, Any], source: str) -> None:

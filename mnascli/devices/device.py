@@ -7,6 +7,7 @@ A device only runs. How often, in which order, what is believed and what is done
 from __future__ import annotations
 
 import hashlib
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,6 @@ from typing import Any, Literal, Protocol
 
 from mnascli.errors import MnasError, UsageError, reason
 
-Kind = Literal["host", "adb", "ssh"]
 Accelerator = Literal["cpu", "gpu", "npu"]
 
 
@@ -161,7 +161,7 @@ class DeviceInfo:
     """
 
     name: str
-    kind: Kind
+    kind: str
     serial: str
     state: str
     model: str = ""
@@ -220,6 +220,11 @@ def require_cores(name: str, wanted: Literal["auto"] | Sequence[int], there: Seq
         raise UsageError(f"{name}: there is no core {min(lacking)} (cores: {known}): change 'cores'")
 
 
+def slug(text: str) -> str:
+    """A text as a part of a name: 'Pixel 6 Pro' is 'pixel-6-pro'."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 class Device(Protocol):
     """One device, opened with its setup. Not safe for several threads at once.
 
@@ -230,7 +235,7 @@ class Device(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> str: ...
     @property
     def serial(self) -> str: ...
     @property

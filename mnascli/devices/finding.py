@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mnascli.devices.backends import KINDS, backend
+from mnascli.devices.device import Device, DeviceInfo, slug
+from mnascli.devices.profiles import Profile, find_profile, load_profile
 from mnascli.errors import NoDeviceError, UsageError
-
-if TYPE_CHECKING:
-    from mnascli.devices.device import Device, DeviceInfo
-    from mnascli.devices.profiles import Profile
 
 
 class AmbiguousDeviceError(UsageError):
@@ -18,91 +19,57 @@ class AmbiguousDeviceError(UsageError):
 
 def list_devices() -> list[DeviceInfo]:
     """Every device that can be seen, the host first, also those that cannot be used (with the reason)."""
-    from mnascli.devices.adb.listing import list_phones
-    from mnascli.devices.host import host_info
-    from mnascli.devices.ssh.device import list_boards
-
-    return [_with_profile(info) for info in (host_info(), *list_phones(), *list_boards())]
+    return [_with_profile(info) for kind in KINDS for info in backend(kind).list()]
 
 
 def _with_profile(info: DeviceInfo) -> DeviceInfo:
-    from dataclasses import replace
-
-    from mnascli.devices.profiles import find_profile, load_profile
-
-    # A board is its profile, whatever else would match it.
-    profile = load_profile(info.name) if info.kind == "ssh" else find_profile(info)
+    """A board has its profile already: it is one, whatever else would match it."""
+    if info.profile:
+        return info
+    profile = find_profile(info)
     return replace(info, profile=profile.name if profile else "")
 
 
 def open_device(name: str, profile: Profile | None = None) -> Device:
-    """Open a device by the name or serial that `list_devices` shows, with its matching profile if none is given.
+    """Open a device by the name or serial that `list_devices` shows; see `open_found`. Raises as `find_device` does."""
+    return open_found(find_device(name), profile)
 
-    Raises NoDeviceError, naming what there is, if it is not there or cannot be used; UsageError if the profile does not
-    fit it.
+
+def open_found(info: DeviceInfo, profile: Profile | None = None) -> Device:
+    """Open a device that was found, with its matching profile if none is given.
+
+    Raises NoDeviceError if it cannot be used, UsageError if the profile does not fit it.
     """
-    info = find_device(name)
     if info.state != "ready":
         raise NoDeviceError(f"{info.name} cannot be used ({info.state}): {info.problem}")
     profile = profile or _profile_of(info)
     if profile.match.kind != info.kind:
-        raise UsageError(f"profile '{profile.name}' is for devices of kind {profile.match.kind}, not for '{name}'")
-    if info.kind == "adb":
-        from mnascli.devices.adb.device import AdbDevice
-
-        return AdbDevice(
-            info, profile.cores, profile.threads, profile.accelerator, allow_partial=profile.allow_partial_delegation
-        )
-    if profile.accelerator != "cpu":
-        raise UsageError(f"profile '{profile.name}': accelerator: {info.name} runs models on its cpu only")
-    if info.kind == "ssh":
-        from mnascli.devices.ssh.device import SshDevice
-
-        return SshDevice(info.name, info.serial, profile.python, profile.cores, profile.threads)
-    from mnascli.devices.host import HostDevice
-
-    return HostDevice(cores=profile.cores, threads=profile.threads)
+        raise UsageError(f"profile '{profile.name}' is for devices of kind {profile.match.kind}, not for '{info.name}'")
+    return backend(info.kind).open(info, profile)
 
 
 def set_up_device(name: str, program: Path | None = None, reference: Path | None = None) -> dict[str, Any]:
-    """Bring to a phone or a board what runs models there: a benchmark_model (`program`, else the official one), or
-    ai-edge-litert. What was brought, by name. A benchmark_model has to run the .tflite `reference`, if it is given.
+    """Bring to a device what runs models there; what was brought, by name. See `Backend.set_up`.
 
     Raises NoDeviceError if it cannot be used, UsageError for a program that does not fit, DeviceError if it does not
     start, MnasError if it cannot be fetched.
     """
     info = find_device(name)
-    if info.kind == "adb":
-        from mnascli.devices.adb.setup import set_up_phone
-
-        done = set_up_phone(info, program, reference)
-        more = {"before_sha256": done.before.sha256} if done.before else {}
-        more |= {"note": done.note} if done.note else {}
-        return {"device": info.name, "serial": info.serial, **done.binary.to_json(), **more}
-    if program is not None:
-        raise UsageError(f"--binary is for phones: {info.name} runs models with ai-edge-litert")
-    if info.kind == "ssh":
-        from mnascli.devices.ssh.device import set_up_board
-
-        return {"device": info.name, "serial": info.serial, "ai_edge_litert": set_up_board(info.name, info.serial)}
-    raise UsageError("the host needs no setup")
+    brought = backend(info.kind).set_up(info, program, reference)
+    return {"device": info.name, "serial": info.serial, **brought}
 
 
-def find_device(name: str) -> DeviceInfo:
+def find_device(name: str, listing: Callable[[], list[DeviceInfo]] = list_devices) -> DeviceInfo:
     """The device of that name or serial, or the only one of that model ('pixel-6') or whose name begins so ('pixel').
 
-    Raises NoDeviceError, naming what there is, if there is none, AmbiguousDeviceError if there are several.
+    Raises NoDeviceError, naming what there is, if there is none, AmbiguousDeviceError if there are several. `listing`
+    is asked only where the name alone does not tell.
     """
-    from mnascli.devices.adb.listing import slug
-    from mnascli.devices.host import host_info
-    from mnascli.devices.ssh.device import list_boards
-
-    # Asks no adb server, and no board that may be switched off, for a name that is clear.
-    if name == "host":
-        return _with_profile(host_info())
-    if boards := list_boards([name]):
-        return _with_profile(boards[0])
-    devices = list_devices()
+    for kind in KINDS:
+        info = backend(kind).named(name)
+        if info is not None:
+            return _with_profile(info)
+    devices = listing()
     exact = [info for info in devices if name in (info.name, info.serial)]
     of_model = [info for info in devices if info.model and slug(info.model) == slug(name)]
     beginning = [info for info in devices if info.name.startswith(f"{slug(name)}-")]
@@ -122,8 +89,6 @@ def profile_of(name: str) -> Profile:
 
 
 def _profile_of(info: DeviceInfo) -> Profile:
-    from mnascli.devices.profiles import load_profile
-
     if not info.profile:
         raise UsageError(f"no profile matches device '{info.name}': write one with 'mnas devices add'")
     return load_profile(info.profile)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from mnascli.devices.device import Device, DeviceInfo, DeviceLostError, Kind, Probe, Session, Setup
-from mnascli.devices.finding import find_device, list_devices, open_device
+from mnascli.devices.device import Device, DeviceInfo, DeviceLostError, Probe, Session, Setup, slug
+from mnascli.devices.finding import find_device, list_devices, open_device, open_found
 from mnascli.devices.pool import Member, Pool
 from mnascli.devices.profiles import Profile, list_profiles, load_profile
 from mnascli.errors import MnasError, NoDeviceError, UsageError
@@ -31,7 +31,7 @@ class Missing:
 
     def __init__(self, known: Known, profile: Profile) -> None:
         self.name, self.serial = known.name, known.serial
-        self.kind: Kind = profile.match.kind
+        self.kind = profile.match.kind
         self._profile = profile
         self._found: Device | None = None
 
@@ -84,7 +84,7 @@ def open_pools(names: Sequence[str], known: Sequence[Known]) -> list[Pool]:
             pool = Pool(_pool_name(infos, profile, known, {other.name for other in pools}), profile, [])
             pools.append(pool)
             for asked, info in found:
-                pool.members.append(Member(open_device(info.serial, profile), asked))
+                pool.members.append(Member(open_found(info, profile), asked))
         if missing is not None and not {pool.name for pool in pools} >= {one.pool for one in known}:
             raise missing
         for pool in pools:
@@ -107,9 +107,10 @@ def _by_kind(
     """The devices of each kind, with the name each was asked for by; and what was said of a known one that is gone."""
     kinds: dict[Alike, list[tuple[str, DeviceInfo]]] = {}
     missing: NoDeviceError | None = None
+    listing = cache(list_devices)  # each phone answers once, however many are named
     for name in names:
         try:
-            found = _find(name)
+            found = _find(name, listing)
         except NoDeviceError as error:
             if name not in {one.asked for one in known} | {one.serial for one in known}:
                 raise
@@ -125,14 +126,14 @@ def _by_kind(
     return kinds, missing
 
 
-def _find(name: str) -> list[DeviceInfo]:
+def _find(name: str, listing: Callable[[], list[DeviceInfo]]) -> list[DeviceInfo]:
     """The device of that name or serial, or all that can be used of the profile of that name."""
     try:
-        return [find_device(name)]
+        return [find_device(name, listing)]
     except MnasError:
         if name not in list_profiles():
             raise
-        found = [info for info in list_devices() if info.profile == name and info.state == "ready"]
+        found = [info for info in listing() if info.profile == name and info.state == "ready"]
         if not found:
             raise
         return found
@@ -145,4 +146,4 @@ def _pool_name(infos: Sequence[DeviceInfo], profile: Profile, known: Sequence[Kn
             return one.pool
     name = infos[0].name if len(infos) == 1 else profile.name
     # Two models of phones may share a profile.
-    return name if name not in taken else f"{name}-{re.sub(r'[^a-z0-9]+', '-', infos[0].model.lower()).strip('-')}"
+    return name if name not in taken else f"{name}-{slug(infos[0].model)}"

@@ -10,10 +10,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from mnascli.devices.device import Core, DeviceInfo, Kind, Probe, Setup, fastest_cores, require_cores
+from mnascli.devices.backends import Backend, require_cpu
+from mnascli.devices.device import Core, DeviceInfo, Probe, Setup, fastest_cores, require_cores
+from mnascli.devices.profiles import Profile
 from mnascli.devices.worker.process import WORKER_FILE, OnWorker, WorkerProcess
+from mnascli.errors import UsageError
 
 
 class HostDevice(OnWorker):
@@ -23,7 +26,7 @@ class HostDevice(OnWorker):
     """
 
     name = "host"
-    kind: Kind = "host"
+    kind = "host"
     serial = "host"
 
     def __init__(self, cores: Literal["auto"] | Sequence[int] = "auto", threads: int = 1) -> None:
@@ -96,3 +99,24 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+def _open(info: DeviceInfo, profile: Profile) -> HostDevice:
+    require_cpu(info, profile)
+    return HostDevice(cores=profile.cores, threads=profile.threads)
+
+
+def _set_up(info: DeviceInfo, program: Path | None, reference: Path | None) -> dict[str, Any]:
+    if program is not None:
+        raise UsageError("--binary is for phones: the host runs models with ai-edge-litert")
+    raise UsageError("the host needs no setup")
+
+
+BACKEND = Backend(
+    list=lambda: [host_info()],
+    open=_open,
+    set_up=_set_up,
+    cores=lambda info: host_cores(),
+    named=lambda name: host_info() if name == HostDevice.name else None,
+    host_cores=lambda setup: setup.cores,
+)

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mnascli.devices.device import Accelerator, DeviceInfo, Kind
+from mnascli.devices.backends import KINDS, backend
+from mnascli.devices.device import Accelerator, DeviceInfo
 from mnascli.devices.discipline import Discipline
 from mnascli.errors import UsageError
 from mnascli.resources import folder
@@ -21,10 +22,17 @@ Precision = Literal["float32", "int8"]
 class Match(Schema):
     """Which devices a profile is for; the patterns are those of a shell (`Pixel 6*`), upper and lower case alike."""
 
-    kind: Kind
+    kind: str
     model: str = "*"
     soc: str = "*"
     serial: str = "*"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"no kind of device {kind!r}: there are {', '.join(KINDS)}")
+        return kind
 
     def fits(self, info: DeviceInfo) -> bool:
         if info.kind != self.kind:
@@ -56,8 +64,8 @@ class Profile(Schema):
 
     @model_validator(mode="after")
     def _a_board_has_an_address(self) -> Self:
-        if self.address and self.match.kind != "ssh":
-            raise ValueError("address: only devices of kind ssh have one")
+        if self.address and backend(self.match.kind).at_address is None:
+            raise ValueError(f"address: devices of kind {self.match.kind} have none")
         return self
 
     @field_validator("cores")

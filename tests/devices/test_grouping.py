@@ -1,11 +1,12 @@
 """Which of the named devices are alike, and what their column is called."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mnascli import devices
-from mnascli.devices import grouping
+from mnascli.devices import finding, grouping
+from mnascli.devices.backends import backend
 from mnascli.devices.device import DeviceInfo
 from mnascli.devices.grouping import Known
 from mnascli.devices.pool import Pool
@@ -34,32 +35,33 @@ class Attached:
         self.infos = infos
         self.opened: list[ScriptedDevice] = []
         self.fails: set[str] = set()
+        self.listings = 0
 
-    def find(self, name: str) -> DeviceInfo:
-        for info in self.infos:
-            if name in (info.name, info.serial):
-                return info
-        raise NoDeviceError(f"no device '{name}'")
+    def list(self) -> list[DeviceInfo]:
+        self.listings += 1
+        return self.infos
 
-    def open(self, name: str, profile: object) -> ScriptedDevice:
-        if name in self.fails:
-            raise NoDeviceError(f"{name} cannot be used")
-        device = ScriptedDevice(serial=name)
-        device.name = self.find(name).name
+    def open(self, info: DeviceInfo, profile: object) -> ScriptedDevice:
+        if info.serial in self.fails:
+            raise NoDeviceError(f"{info.serial} cannot be used")
+        device = ScriptedDevice(serial=info.serial)
+        device.name = info.name
         self.opened.append(device)
         return device
 
 
 @pytest.fixture
 def attached(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Attached:
+    """In place of the kinds of devices: the host by its name, phones by looking for them."""
     folder = own_home / ".config" / "mnas" / "devices"
     folder.mkdir(parents=True)
     for name, text in PROFILES.items():
         (folder / f"{name}.yaml").write_text(text)
-    attached = Attached([devices.find_device("host"), *PIXELS, *OTHERS])
-    monkeypatch.setattr(grouping, "find_device", attached.find)
-    monkeypatch.setattr(grouping, "list_devices", lambda: attached.infos)
-    monkeypatch.setattr(grouping, "open_device", attached.open)
+    attached = Attached([*PIXELS, *OTHERS])
+    host = replace(backend("host"), open=attached.open)
+    rows = {"host": host, "adb": replace(backend("adb"), list=attached.list, open=attached.open)}
+    monkeypatch.setattr(finding, "KINDS", rows)
+    monkeypatch.setattr(finding, "backend", rows.__getitem__)
     return attached
 
 
@@ -100,24 +102,29 @@ def test_a_pool_keeps_its_name_when_a_twin_is_missing(attached: Attached) -> Non
         grouping.open_pools(["P1", "P2", "host"], [*known, Known("host", "host", "host", "host")])
 
 
-def test_what_cannot_be_is_said_and_leaves_nothing_open(attached: Attached) -> None:
+def test_what_cannot_be_is_said_and_leaves_nothing_open(attached: Attached, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="device 'pixel-6-p1' is named twice"):
         grouping.open_pools(["P1", "pixel-6-p1"], [])
     with pytest.raises(NoDeviceError, match="no device 'tablet'"):
         grouping.open_pools(["tablet"], [])
-    attached.infos.append(phone("Q1", "Quaint", ""))
+    attached.infos.append(replace(phone("Q1", "Quaint", ""), kind="ssh"))
     with pytest.raises(UsageError, match="no profile matches device 'quaint-q1'"):
         grouping.open_pools(["Q1"], [])
     attached.fails = {"P2"}
     closed: list[str] = []
-    open_device = attached.open
-
-    def watched(name: str, profile: object) -> ScriptedDevice:
-        device = open_device(name, profile)
-        device.close = lambda: closed.append(name)  # type: ignore[method-assign]
-        return device
-
-    grouping.open_device = watched  # type: ignore[assignment]  (the fixture puts it back)
+    monkeypatch.setattr(ScriptedDevice, "close", lambda device: closed.append(device.serial))
     with pytest.raises(NoDeviceError, match="P2 cannot be used"):
         grouping.open_pools(["host", "P1", "P2"], [])
     assert closed == ["host", "P1"]
+
+
+def test_however_many_are_named_they_are_looked_for_once(attached: Attached) -> None:
+    """Looking for phones asks each of them: N times N answers would be hours for a shelf of them."""
+    attached.infos += [phone(f"S{n}", "Shelf", "android") for n in range(40)]
+    pools = grouping.open_pools(["host", "pixel", *(f"S{n}" for n in range(40))], [])
+    assert [len(pool.members) for pool in pools] == [1, 2, 1, 40] and attached.listings == 1
+
+
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match="no kind of device 'usb': there are host, adb, ssh"):
+        backend("usb")

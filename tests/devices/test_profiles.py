@@ -53,7 +53,7 @@ def test_the_most_exact_match_wins(own_home: Path) -> None:
         ("{name: p, match: {kind: adb}, thread: 2}", r"thread: unknown key \(did you mean 'threads'\?\)"),
         ("{name: p, match: {kind: adb}, measuring: {sesions: 2}}", r"measuring\.sesions: unknown key"),
         ("{name: p, match: {kind: adb}, threads: many}", r"threads: .*'many'"),
-        ("{name: p, match: {kind: usb}}", r"match\.kind: .*'host', 'adb' or 'ssh'"),
+        ("{name: p, match: {kind: usb}}", r"match\.kind: no kind of device 'usb': there are host, adb, ssh"),
         ("{name: p, match: {kind: adb}, cores: []}", "cores: 'auto', or a list"),
         ("{name: p, match: {kind: adb}, cores: [7, 7]}", "cores: 'auto', or a list"),
         ("{name: p, match: {kind: adb}, precision: int4}", "precision: .*'float32' or 'int8'"),

@@ -27,7 +27,6 @@ from mnascli.devices.device import (
     DeviceError,
     DeviceInfo,
     DeviceLostError,
-    Kind,
     ModelError,
     Probe,
     Session,
@@ -60,7 +59,7 @@ class AdbDevice:
     Raises NoDeviceError if the phone is not set up, UsageError for a core that it lacks, DeviceLostError if it is gone.
     """
 
-    kind: Kind = "adb"
+    kind = "adb"
 
     def __init__(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,7 +9,7 @@ from dataclasses import replace
 from mnascli.devices import shell_state
 from mnascli.devices.adb.benchmark_binary import binary_for
 from mnascli.devices.adb.shell import WHAT_TO_DO, AdbShell, adb_is_off, client, states
-from mnascli.devices.device import DeviceError, DeviceInfo
+from mnascli.devices.device import DeviceError, DeviceInfo, slug
 from mnascli.errors import NoDeviceError
 
 # A phone that takes longer to describe itself is stuck: the list does not wait for it.
@@ -74,8 +73,3 @@ def _named(phones: Sequence[tuple[DeviceInfo, str]]) -> list[DeviceInfo]:
 
 def _name(info: DeviceInfo, number: str) -> str:
     return f"{slug(info.model)}-{slug(number)}" if info.model and number else info.serial
-
-
-def slug(text: str) -> str:
-    """A text as a part of a name: 'Pixel 6 Pro' is 'pixel-6-pro'."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mnascli.devices import shell_state
-from mnascli.devices.device import DeviceError, DeviceInfo, Kind, Probe, Setup, fastest_cores, require_cores
+from mnascli.devices.device import DeviceError, DeviceInfo, Probe, Setup, fastest_cores, require_cores
 from mnascli.devices.profiles import Profile, own_boards
 from mnascli.devices.ssh.shell import LOST, SshShell
 from mnascli.devices.worker.process import WORKER_FILE, OnWorker, WorkerProcess
@@ -65,16 +65,21 @@ def list_boards(names: Sequence[str] | None = None) -> list[DeviceInfo]:
 def _look(profile: Profile) -> DeviceInfo:
     shell = SshShell(profile.address, profile.name)
     try:
-        return describe(shell, profile.python).info
+        return replace(look_at(shell, profile.python).info, profile=profile.name)
     except MnasError as error:
         return DeviceInfo(
-            name=profile.name, kind="ssh", serial=profile.address, state="unreachable", problem=str(error)
+            name=profile.name,
+            kind="ssh",
+            serial=profile.address,
+            state="unreachable",
+            problem=str(error),
+            profile=profile.name,
         )
     finally:
         shell.close()
 
 
-def describe(shell: SshShell, python: str = "") -> Board:
+def look_at(shell: SshShell, python: str = "") -> Board:
     """Look at a board. Raises DeviceLostError, with what to do, if it cannot be reached."""
     text, _ = shell.run(_DESCRIBE.format(python=shlex.quote(python)))
     found = shell_state.values(text)
@@ -120,7 +125,7 @@ def set_up_board(name: str, address: str) -> str:
     """
     shell = SshShell(address, name)
     try:
-        board = describe(shell)
+        board = look_at(shell)
         if board.info.state == "too old":
             raise NoDeviceError(f"{name}: {board.info.problem}")
         steps = f"python3 -m venv {_ENVIRONMENT} && {_ENVIRONMENT}/bin/pip install --quiet ai-edge-litert numpy"
@@ -128,7 +133,7 @@ def set_up_board(name: str, address: str) -> str:
         if code != 0:
             last = (output.strip().splitlines() or ["no reason given"])[-1]
             raise DeviceError(f"{name}: ai-edge-litert cannot be installed: {last[:200]}")
-        return describe(shell).litert
+        return look_at(shell).litert
     finally:
         shell.close()
 
@@ -139,7 +144,7 @@ class SshDevice(OnWorker):
     Raises NoDeviceError if the board cannot be reached or used, UsageError for a core that it lacks.
     """
 
-    kind: Kind = "ssh"
+    kind = "ssh"
 
     def __init__(
         self,
@@ -152,7 +157,7 @@ class SshDevice(OnWorker):
         self.name, self.serial = name, address
         self._shell = SshShell(address, name)
         try:
-            self._board = describe(self._shell, python)
+            self._board = look_at(self._shell, python)
             if self._board.info.state != "ready":
                 raise NoDeviceError(f"{name} cannot be used: {self._board.info.problem}")
             found = shell_state.read_cores(self._shell)

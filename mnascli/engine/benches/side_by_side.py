@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnascli.devices.backends import backend
 from mnascli.devices.device import Device, ModelError, read_model
 from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import News
@@ -81,7 +82,7 @@ def _pictures(file: Path) -> int:
 
 def _require_room(device: Device, files: Sequence[Path]) -> None:
     """Raises NoDeviceError for a model too large for a phone, which a search would wait for until there is room."""
-    if device.kind != "adb":
+    if not backend(device.kind).limited_room:
         return
     needed_mb = max(len(read_model(file)[0]) for file in files) / 2**20
     free_mb = device.probe().free_mb

@@ -159,5 +159,5 @@ def test_only_boards_have_an_address(own_home: Path) -> None:
     write_profile(own_home, "pi@board")
     path = own_home / ".config" / "mnas" / "devices" / "board.yaml"
     path.write_text(path.read_text().replace("kind: ssh", "kind: adb"))
-    with pytest.raises(UsageError, match="only devices of kind ssh have one"):
+    with pytest.raises(UsageError, match="devices of kind adb have none"):
         find_device("board")
