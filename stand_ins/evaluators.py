@@ -2,11 +2,11 @@
 
 import hashlib
 import random
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from mnascli.engine.children.executor import Finished, Started, Task, TaskEvent
+from mnascli.engine.children.places import Place
 from mnascli.engine.search_loop import Outcome, TrialWork
 from mnascli.space import Space, make_space
 
@@ -48,6 +48,8 @@ def evaluate(work: Sequence[TrialWork]) -> Iterator[Outcome]:
 class Instant:
     """An executor whose trainings take no time."""
 
+    places = (Place((0,)),)
+
     def __init__(self) -> None:
         self.trained: list[int] = []
 
@@ -57,5 +59,5 @@ class Instant:
             self.trained.append(task.key)
             yield Finished(task.key, {"accuracy": 0.5, "history": [0.5], "seconds": 0.0})
 
-    def reserve(self, core: int | None) -> Any:
+    def reserve(self, cores: Collection[int]) -> AbstractContextManager[None]:
         return nullcontext()

@@ -1,6 +1,6 @@
 """On the surrogate of the table: does a search hit its target, and what do the objective and the space give?
 
-    python benchmarks/search/objectives.py targets  soft, hard, absolute over 10 targets from half to twice the reference
+    python benchmarks/search/objectives.py targets  each objective, 10 targets from half to twice the reference
     python benchmarks/search/objectives.py ablation  the paper's: one or two objectives, blocks alike or each its own
 
 The searcher is the quick template's, with 200 trials. The winner is the search's: the most accurate trial that meets

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, field_validator
 
+from mnascli.engine.children.factory import EXECUTORS
 from mnascli.engine.models.find import find_model
 from mnascli.errors import UsageError
 from mnascli.resources import folder
@@ -147,9 +148,21 @@ class Config(Schema):
     batch: int = Field(10, ge=1, le=10_000, description="Candidates asked for at a time.")
     seed: int = Field(0, ge=0, le=2**53, description="Seed of the search and of every training in it.")
     workers: int | None = Field(
-        None, ge=1, le=MOST_CORES, description="Trainings at once; null: as many as the cores allow."
+        None,
+        ge=1,
+        le=MOST_CORES,
+        description="Trainings at once; null: as many as the GPUs, or without any the cores, allow.",
     )
-    threads: int = Field(1, ge=1, le=MOST_CORES, description="Cores for each training.")
+    threads: int = Field(
+        1, ge=1, le=MOST_CORES, description="Cores for each training on the CPU; beside GPUs they are shared out."
+    )
+    executor: str = Field("local", description="Where children run: local, in processes of this machine.")
+    gpus: int | None = Field(
+        None, ge=0, le=1024, description="GPUs to train on; null: all that torch finds, 0: none, the cores alone."
+    )
+    per_gpu: int = Field(
+        1, ge=1, le=64, description="Trainings at once on each GPU: small networks leave much of one idle."
+    )
     trial_timeout_s: float = Field(
         3600.0,
         gt=0,
@@ -166,6 +179,13 @@ class Config(Schema):
     proxy: Recipe = Field(Recipe(), description="The short training of each candidate.")
     final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
     space: SpaceConfig = Field(description="The architectures that may be built.")
+
+    @field_validator("executor")
+    @classmethod
+    def _known_executor(cls, name: str) -> str:
+        if name not in EXECUTORS:
+            raise ValueError(f"no executor called {name!r}: there are {', '.join(EXECUTORS)}")
+        return name
 
     @property
     def inherits(self) -> bool:

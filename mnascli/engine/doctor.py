@@ -80,7 +80,7 @@ def _gpu() -> Check:
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return Check("gpu", "ok", ", ".join(names))
+        return Check("gpu", "ok", f"{', '.join(names)}; a search trains on each of them at once")
     if torch.backends.mps.is_available():
         return Check("gpu", "ok", "Apple's (mps)")
     mend = "training works on the CPU and takes longer; for NVIDIA's install a driver and torch built for CUDA"

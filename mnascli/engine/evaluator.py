@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mnascli.devices.backends import backend
 from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
 from mnascli.devices.pool import News
@@ -52,7 +53,7 @@ class LocalEvaluator:
             for bench in self.benches:
                 reserved = reservations.enter_context(ExitStack())
                 # Taken before any training starts, so that the measuring comes first on its core.
-                reserved.enter_context(self.executor.reserve(_host_core(bench)))
+                reserved.enter_context(self.executor.reserve(_host_cores(bench)))
                 threads.append(
                     threading.Thread(target=self._measure, args=(bench, work, outcomes, reserved, stop), daemon=True)
                 )
@@ -151,8 +152,7 @@ def _training_outcome(event: Started | Finished | TaskFailed) -> Outcome:
             return Outcome("failed", trial, {"stage": "train", "kind": kind, "reason": reason})
 
 
-def _host_core(bench: Bench) -> int | None:
-    """The core of this machine that the bench needs for itself."""
+def _host_cores(bench: Bench) -> set[int]:
+    """The cores of this machine that the bench needs for itself."""
     devices = [member.device for member in bench.pool.members]
-    cores = [core for device in devices if device.kind == "host" for core in device.setup.cores]
-    return cores[0] if cores else None
+    return {core for device in devices for core in backend(device.kind).host_cores(device.setup)}

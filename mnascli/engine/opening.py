@@ -17,7 +17,8 @@ from mnascli.devices.store import LatencyStore
 from mnascli.engine import config as configuration
 from mnascli.engine import shared_weights
 from mnascli.engine.benches.bench import Bench, open_benches
-from mnascli.engine.children.local import LocalProcesses
+from mnascli.engine.children.executor import Executor
+from mnascli.engine.children.factory import open_executor
 from mnascli.engine.config import Config
 from mnascli.engine.targets import targets_by_device
 from mnascli.errors import MnasError
@@ -36,7 +37,7 @@ class Search:
     dataset: Dataset
     space: Space
     benches: list[Bench]
-    executor: LocalProcesses
+    executor: Executor
 
     @property
     def data(self) -> DataRequest:
@@ -136,7 +137,7 @@ def _open(run: Run, config: Config, dataset: Dataset, space: Space, benches: lis
         for member in bench.pool.members:
             if member.away:
                 bench.tell(News("device_lost", member.device.serial, "not there when the search went on: waited for"))
-    executor = LocalProcesses(config.workers, config.threads)
+    executor = open_executor(config)
     return Search(run, config, dataset, space, benches, executor)
 
 

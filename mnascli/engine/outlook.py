@@ -9,7 +9,7 @@ from typing import Any
 from mnascli.data import Dataset
 from mnascli.data.dataset import PARTS
 from mnascli.engine.benches.bench import Bench
-from mnascli.engine.children.local import LocalProcesses
+from mnascli.engine.children.factory import at_once
 from mnascli.engine.config import Config, data_of
 from mnascli.engine.targets import targets_by_device
 from mnascli.space import Space
@@ -51,7 +51,7 @@ def facts(
         "trials": config.trials,
         "proxy_epochs": None if shared else config.proxy.epochs,
         "supernet_epochs": supernet.recipe.epochs if shared and supernet.weights is None else None,
-        "trainings at once": LocalProcesses(config.workers, config.threads).places,
+        "trainings at once": at_once(config),
         "finalists": final.finalists,
         "final_epochs": final.recipe.epochs,
         "seeds": final.seeds,

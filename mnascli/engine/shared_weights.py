@@ -17,7 +17,7 @@ import torch
 
 from mnascli.data import Dataset
 from mnascli.engine.benches.bench import Bench
-from mnascli.engine.children.local import LocalProcesses
+from mnascli.engine.children.executor import Executor
 from mnascli.engine.children.work import judge_child
 from mnascli.engine.config import Config
 from mnascli.engine.evaluator import LocalEvaluator
@@ -108,7 +108,7 @@ def evaluator(
     data: DataRequest,
     config: Config,
     benches: Sequence[Bench],
-    executor: LocalProcesses,
+    executor: Executor,
     run: Run,
 ) -> Evaluate:
     """Judges candidates by their share of the supernet, and by the latency models where there are any."""

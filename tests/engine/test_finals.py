@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mnascli.devices.profiles import Match, Profile
 from mnascli.engine import opening, phases
 from mnascli.engine.benches.bench import Bench
 from mnascli.engine.children.executor import Finished, Started, Task, TaskEvent, TaskFailed
+from mnascli.engine.children.places import Place
 from mnascli.engine.children.work import train_fully
 from mnascli.engine.config import resolve
 from mnascli.engine.models.find import find_model
@@ -62,6 +63,8 @@ def luck(*parts: object) -> float:
 class MadeUp:
     """An executor whose trainings take no time; how good a network is, depends on its string and the training."""
 
+    places = (Place((0,)),)
+
     def __init__(self, fails: Callable[[Task], bool] = lambda task: False) -> None:
         self.fails, self.tasks = fails, list[Task]()
 
@@ -86,7 +89,7 @@ class MadeUp:
         files = {"checkpoint": folder / "model.safetensors", "predictions": folder / "test-predictions.npy"}
         return {**values, "test_images": 18, "seconds": 1.0, **{key: str(path) for key, path in files.items()}}
 
-    def reserve(self, core: int | None) -> Any:
+    def reserve(self, cores: Collection[int]) -> AbstractContextManager[None]:
         return nullcontext()
 
 

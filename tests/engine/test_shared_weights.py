@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from mnascli.devices.measuring import Latency
-from mnascli.engine import phases, shared_weights
+from mnascli.engine import phases
 from mnascli.engine.benches import fitting
 from mnascli.engine.benches.bench import Bench
 from mnascli.engine.config import resolve
 from mnascli.engine.estimate import estimate
 from mnascli.engine.opening import Search, resume
 from mnascli.engine.opening import begin as begin_job
+from mnascli.engine.predicting import PREDICTED
 from mnascli.errors import UsageError
 from mnascli.runs import EventReader, Run, overview
 from mnascli.search.latency_model import LatencyModel, fit, terms
@@ -127,14 +128,14 @@ def test_a_search_on_shared_weights(
     assert all(0 <= (trial.accuracy or -1) <= 1 for trial in state.trials.values())
     # The best were measured for real in the end, and the winner is one of them.
     verdicts = [trial.verdict["host"] for trial in state.trials.values()]
-    assert all(trial.verdict["host"] != shared_weights.PREDICTED for trial in state.ranking()[:3])
-    remeasured = [trial for trial in state.trials.values() if trial.verdict["host"] != shared_weights.PREDICTED]
+    assert all(trial.verdict["host"] != PREDICTED for trial in state.ranking()[:3])
+    remeasured = [trial for trial in state.trials.values() if trial.verdict["host"] != PREDICTED]
     for trial in remeasured:
         architecture = Architecture.parse(trial.architecture)
         assert trial.latency_ms["host"] == pytest.approx(1.1 * made_up_ms(architecture))
     (winner,) = [entry for entry in state.compared.values() if entry["trial"] is not None]
-    assert state.trials[winner["trial"]].verdict["host"] != shared_weights.PREDICTED
-    assert kinds(events).count("remeasured") == sum(verdict != shared_weights.PREDICTED for verdict in verdicts)
+    assert state.trials[winner["trial"]].verdict["host"] != PREDICTED
+    assert kinds(events).count("remeasured") == sum(verdict != PREDICTED for verdict in verdicts)
     view = overview(events)
     assert view.done == 6 and view.best_by_proxy == state.best()
     assert sorted(point.trial for point in view.points["host"]) == sorted(state.trials)
@@ -144,7 +145,7 @@ def test_a_search_on_shared_weights(
     events = run_to_end(opened)
     ranking = opened.run.state.ranking()
     assert len(opened.run.state.trials) == 16 and any(trial.trial >= 6 for trial in ranking[:3])
-    assert all(trial.verdict["host"] != shared_weights.PREDICTED for trial in ranking[:3])
+    assert all(trial.verdict["host"] != PREDICTED for trial in ranking[:3])
     assert kinds(events).count("remeasured") > kinds(events[: kinds(events).index("run_finished")]).count("remeasured")
 
     # Another target: the supernet is used again, nothing is trained but the finalist, which inherits.

@@ -149,7 +149,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path: Path, opti
 def test_a_killed_training_goes_on(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path\n"
-        "from test_one_shot import SHORT, trained\n"
+        "from test_training_supernet import SHORT, trained\n"
         "trained(SHORT, folder=Path(sys.argv[1]), save_every_s=0,\n"
         "        on_epoch=lambda epoch, loss: epoch == 2 and os.kill(os.getpid(), signal.SIGKILL))\n"
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mnascli.engine.children.places import Place
+
 
 @dataclass(frozen=True)
 class Task:
-    """`function(**arguments)`, with what it prints going to the file `output`; both must be picklable.
+    """`function(**arguments, place=...)` in a child; function and arguments must be picklable.
 
-    A task that is not wanted (any more) is not begun, or stopped; one that takes longer than `timeout_s` fails.
+    The child is told its place and asks for nothing else. What it prints goes to the file `output`. A task that is not
+    wanted (any more) is not begun, or stopped; one that takes longer than `timeout_s` fails.
     """
 
     key: int
@@ -25,6 +29,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Started:
+    """`worker` is the number of the task's place among `Executor.places`."""
+
     key: int
     worker: int
 
@@ -53,13 +59,22 @@ TaskEvent = Started | Finished | TaskFailed | TaskUnwanted
 
 
 class Executor(Protocol):
+    """See `factory` for how one is chosen."""
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where children run, one at a time each."""
+        ...
+
     def map(self, tasks: Sequence[Task]) -> Generator[TaskEvent, None, None]:
         """Run all the tasks; `Started` and then one of the others for each, in the order in which they happen.
 
-        Leaving the iterator before its end stops the tasks that run.
+        `output` is a file of this machine. Paths among a task's arguments (data, a supernet, the folder of a long
+        training) must be there under the same name where the child runs, and what it writes under them must be seen
+        here once it is `Finished`. Leaving the iterator before its end stops the tasks that run.
         """
         ...
 
-    def reserve(self, core: int | None) -> Any:
-        """A context in which no task runs on that core of this machine."""
+    def reserve(self, cores: Collection[int]) -> AbstractContextManager[None]:
+        """A context in which no task runs on these cores of this machine."""
         ...

@@ -15,17 +15,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnascli.cores import usable_cores
 from mnascli.engine.children.executor import Finished, Started, Task, TaskEvent, TaskFailed, TaskUnwanted
+from mnascli.engine.children.places import Place, places_of, visible_gpus
 from mnascli.errors import MnasError
+
+if TYPE_CHECKING:
+    from mnascli.engine.config import Config
 
 # The main script too: each child would run it again otherwise. torch._dynamo because the first optimizer imports it.
 PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.children.work"]
@@ -33,35 +37,40 @@ PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.children.work"]
 
 @dataclass
 class _Worker:
-    """A place where one child runs at a time, on cores of its own."""
+    """A place with what keeps it to one child at a time."""
 
     number: int
-    cores: tuple[int, ...]
+    place: Place
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class LocalProcesses:
-    """Children on this machine, `threads` cores each, as many at once as the cores allow (or `workers`)."""
+def places(config: Config) -> Sequence[Place]:
+    """The places of this machine. Raises UsageError for GPUs that are not there."""
+    return places_of(
+        usable_cores(),
+        visible_gpus(config.gpus),
+        threads=config.threads,
+        per_gpu=config.per_gpu,
+        most=config.workers,
+    )
 
-    def __init__(self, workers: int | None = None, threads: int = 1) -> None:
-        cores = usable_cores()
-        places = max(1, len(cores) // threads)
-        if workers is not None:
-            places = min(places, workers)
-        # The highest core is the one that measures: giving it to the last worker keeps the first ones free of it.
-        self._workers = [_Worker(n, tuple(cores[n * threads : (n + 1) * threads])) for n in range(places)]
-        self._threads = threads
+
+def open_executor(config: Config) -> LocalProcesses:
+    return LocalProcesses(places(config))
+
+
+class LocalProcesses:
+    """`Executor` with a child of this machine in each of the places."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.places = tuple(places)
+        self._workers = [_Worker(n, place) for n, place in enumerate(self.places)]
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
 
-    @property
-    def places(self) -> int:
-        """How many tasks run at once."""
-        return len(self._workers)
-
     @contextmanager
-    def reserve(self, core: int | None) -> Iterator[None]:
-        taken = [worker for worker in self._workers if core in worker.cores]
+    def reserve(self, cores: Collection[int]) -> Iterator[None]:
+        taken = [worker for worker in self._workers if not set(cores).isdisjoint(worker.place.cores)]
         for worker in taken:
             worker.lock.acquire()
         try:
@@ -128,7 +137,7 @@ class LocalProcesses:
     def _run(self, task: Task, worker: _Worker, stop: threading.Event) -> TaskEvent:
         receiver, sender = self._context.Pipe(duplex=False)
         child = self._context.Process(
-            target=_child, args=(sender, task.function, task.arguments, worker.cores, self._threads, str(task.output))
+            target=_child, args=(sender, task.function, task.arguments, worker.place, str(task.output))
         )
         child.start()
         sender.close()
@@ -189,8 +198,7 @@ def _child(
     sender: Connection,
     function: Callable[..., Any],
     arguments: dict[str, Any],
-    cores: Sequence[int],
-    threads: int,
+    place: Place,
     output: str,
 ) -> None:
     """What runs in the child."""
@@ -199,10 +207,11 @@ def _child(
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, place.cores)
+    os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu or ""  # torch looks at it once, when it starts CUDA
     _prefer_as_victim()
     try:
-        sender.send((True, function(**arguments, threads=threads)))
+        sender.send((True, function(**arguments, place=place)))
     except MemoryError:
         sender.send((False, ("memory", "ran out of memory: use a smaller batch size or fewer workers")))
     except Exception as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mnascli import nets
+from mnascli.engine.children.places import Place
 from mnascli.runs import write_atomically
 from mnascli.space import Architecture, Space
 from mnascli.training.checkpoint import save_checkpoint
@@ -21,11 +22,11 @@ from mnascli.training.scoring import evaluate, predict_logits, scores
 from mnascli.training.supernet import calibrated, load_supernet
 
 
-def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: int, threads: int) -> dict[str, Any]:
+def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: int, place: Place) -> dict[str, Any]:
     """Train a candidate for a short while; its accuracy on the validation part."""
     began = time.monotonic()
     network = nets.build(Architecture.parse(architecture), seed, recipe.classifier_init)
-    trained = train(network, data.load(recipe), recipe, seed=seed, threads=threads)
+    trained = train(network, data.load(recipe), recipe, seed=seed, threads=len(place.cores))
     return {
         "accuracy": trained.accuracy,
         "history": [epoch["accuracy"] for epoch in trained.history],
@@ -34,11 +35,11 @@ def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: 
 
 
 def judge_child(
-    architecture: str, data: DataRequest, recipe: Recipe, supernet: Path, space: Space, seed: int, threads: int
+    architecture: str, data: DataRequest, recipe: Recipe, supernet: Path, space: Space, seed: int, place: Place
 ) -> dict[str, Any]:
     """A candidate's accuracy on the validation part with its share of a supernet; nothing is trained."""
     began = time.monotonic()
-    set_up_process(threads)
+    set_up_process(len(place.cores))
     dataset = data.load(recipe, to_train=False)
     shared = load_supernet(supernet, space, dataset.hash)
     accuracy = evaluate(calibrated(shared, Architecture.parse(architecture), dataset), dataset.validation, dataset).top1
@@ -51,7 +52,7 @@ def train_fully(
     recipe: Recipe,
     seed: int,
     folder: Path,
-    threads: int,
+    place: Place,
     supernet: tuple[Path, Space] | None = None,
 ) -> dict[str, Any]:
     """Train a network for long, resumably, and keep it: accuracies on the other parts, and the checkpoint.
@@ -63,7 +64,7 @@ def train_fully(
     network = nets.build(Architecture.parse(architecture), seed, recipe.classifier_init)
     if supernet is not None:
         network = calibrated(load_supernet(*supernet, dataset.hash), network.architecture, dataset)
-    trained = train(network, dataset, recipe, seed=seed, threads=threads, folder=folder)
+    trained = train(network, dataset, recipe, seed=seed, threads=len(place.cores), folder=folder)
     selection = evaluate(network, dataset.selection, dataset)
     logits = predict_logits(network, dataset.test.images, dataset)
     test = scores(logits, dataset.test.labels)

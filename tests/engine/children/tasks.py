@@ -5,19 +5,20 @@ import signal
 import sys
 import time
 
+from mnascli.engine.children.places import Place
 from mnascli.errors import MnasError
 
 
-def double(value: int, threads: int) -> int:
+def double(value: int, place: Place) -> int:
     print(f"doubling {value}")
     return 2 * value
 
 
-def cores(threads: int) -> list[int]:
+def cores(place: Place) -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-def break_down(how: str, threads: int) -> None:
+def break_down(how: str, place: Place) -> None:
     print("last words", file=sys.stderr, flush=True)
     match how:
         case "exception":
@@ -36,7 +37,7 @@ def break_down(how: str, threads: int) -> None:
             time.sleep(60)
 
 
-def interrupt_the_group(threads: int) -> str:
+def interrupt_the_group(place: Place) -> str:
     """What Ctrl-C does on a terminal, but for the parent, which its test protects."""
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getppid(), signal.SIGINT)
@@ -44,5 +45,16 @@ def interrupt_the_group(threads: int) -> str:
     return "still here"
 
 
-def sleep(seconds: float, threads: int) -> None:
+def sleep(seconds: float, place: Place) -> None:
     time.sleep(seconds)
+
+
+def gpu(place: Place) -> str:
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def cuda(place: Place) -> int:
+    import torch
+
+    torch.ones(1, device="cuda")
+    return torch.cuda.device_count()
