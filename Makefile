@@ -27,6 +27,7 @@ check: $(STAMP)
 
 reference: $(STAMP)
 	$(BIN)/python scripts/template_reference.py
+	$(BIN)/python scripts/event_reference.py
 
 # Needs chromium. The run is a real one, of some minutes, and is made once.
 runs/screenshots/meta.json: | $(STAMP)

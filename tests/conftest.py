@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 settings.register_profile("mnas", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mnas")
 
-sys.path += [str(Path(__file__).parent / folder) for folder in ("engine", "devices", "tflite")]
+sys.path += [str(Path(__file__).parent / folder) for folder in ("cli", "devices", "tflite")]
 
 
 # Whoever starts the tests in the background, or under nohup, has the signals ignored that some of them send.
@@ -36,6 +36,23 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("MNAS_ADB", "off")
     return home
+
+
+@pytest.fixture(autouse=True)
+def contract_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever mnas itself logs in a test keeps to the contract; what a test makes up may be of any kind."""
+    from mnascli.runs import events
+    from mnascli.runs.directory import Run
+
+    append = Run.append
+
+    def checked(run: Run, event: str, **values: object) -> None:
+        if sys._getframe(1).f_globals["__name__"].startswith("mnascli."):
+            problem = events.problem({"event": event, **values})
+            assert problem is None, problem
+        append(run, event, **values)
+
+    monkeypatch.setattr(Run, "append", checked)
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class News:
-    """What became of a device, or of the pool (`serial` is then empty): see `mnascli.runs.state` for the kinds."""
+    """What became of a device, or of the pool (`serial` is then empty): see docs/events.md for the kinds."""
 
     kind: Literal["device_lost", "device_back", "device_set_aside", "measuring_paused", "measuring_resumed"]
     serial: str = ""

@@ -24,6 +24,7 @@ from mnascli.engine.children.work import train_candidate
 from mnascli.engine.search_loop import Outcome, TrialWork
 from mnascli.errors import NoDeviceError
 from mnascli.runs import write_atomically
+from mnascli.runs.directory import latency_file, measuring_output_file, output_file
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ class LocalEvaluator:
 
     def _measured(self, trial: int, device: str, serial: str, result: Latency | ModelError) -> Outcome:
         if isinstance(result, ModelError):
-            write_atomically(self.trial_folder(trial) / f"measure-{device}.txt", result.log.encode())
+            write_atomically(measuring_output_file(self.trial_folder(trial), device), result.log.encode())
             failure = {"stage": "measure", "kind": type(result).__name__, "reason": f"{device}: {result}"}
             return Outcome("failed", trial, failure)
-        file = self.trial_folder(trial) / f"latency-{device}.json"
+        file = latency_file(self.trial_folder(trial), device)
         write_atomically(file, json.dumps(result.to_json()).encode())
         values: dict[str, Any] = {
             "device": device,
@@ -138,7 +139,7 @@ class LocalEvaluator:
 
     def _task(self, work: TrialWork) -> Task:
         arguments = {**self.training, "architecture": str(work.architecture), "seed": self.seed + work.trial}
-        output = self.trial_folder(work.trial) / "stderr.txt"
+        output = output_file(self.trial_folder(work.trial))
         return Task(work.trial, self.task, arguments, output, work.is_wanted, self.timeout_s)
 
 

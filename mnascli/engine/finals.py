@@ -22,6 +22,7 @@ from mnascli.engine.predicting import PREDICTED
 from mnascli.engine.targets import of_model, scale_to_latency
 from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Trial
+from mnascli.runs.directory import output_file
 from mnascli.runs.winner import choose, name_of, proxy_seed
 from mnascli.space import Architecture, count, network_id
 from mnascli.training.lead import paired_lead
@@ -221,7 +222,7 @@ def train_in_full(search: Search, wanted: Sequence[tuple[Entry, int]]) -> None:
             "folder": folder,
             "supernet": inherited if entry.trial is not None else None,
         }
-        tasks.append(Task(key, train_fully, arguments, folder / "stderr.txt"))
+        tasks.append(Task(key, train_fully, arguments, output_file(folder)))
     for event in search.executor.map(tasks):
         if not isinstance(event, Finished | TaskFailed):
             continue

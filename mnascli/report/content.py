@@ -31,6 +31,7 @@ from mnascli.runs import (
     read_meta,
     standing,
 )
+from mnascli.runs.directory import latency_file, trial_folder
 from mnascli.runs.summary import comparison
 from mnascli.runs.winner import proxy_seed, winner
 from mnascli.schema import read_yaml
@@ -331,7 +332,7 @@ def _measurement(event: dict[str, Any]) -> Measurement:
         p5_ms=float(event["p5_ms"]),
         p95_ms=float(event["p95_ms"]),
         verdict=event["verdict"],
-        file=event.get("file") or f"trials/{event['trial']:06d}/latency-{event['device']}.json",
+        file=str(latency_file(trial_folder(Path(), event["trial"]), event["device"])),
         reference_ms=None if reference is None else float(reference),
         is_stored=event.get("source") == "store",
     )

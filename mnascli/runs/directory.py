@@ -59,7 +59,7 @@ class Run:
 
     def trial_folder(self, trial: int) -> Path:
         """The folder for what is kept of a trial, made if it is not there."""
-        folder = self.path / "trials" / f"{trial:06d}"
+        folder = trial_folder(self.path, trial)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -104,6 +104,26 @@ def check_name(name: str) -> None:
         raise UsageError(f"--name {name[:40]}...: {len(os.fsencode(name))} bytes long, at most {NAME_BYTES} are taken")
     if not name.isprintable():
         raise UsageError(f"--name {name!r}: a name of letters that can be printed was expected")
+
+
+def trial_folder(run: Path, trial: int) -> Path:
+    """Where what is kept of a trial lies; see the functions below for its files."""
+    return run / "trials" / f"{trial:06d}"
+
+
+def output_file(folder: Path) -> Path:
+    """What the child that trained it printed, in the folder of a trial or of a long training."""
+    return folder / "stderr.txt"
+
+
+def latency_file(folder: Path, device: str) -> Path:
+    """The measurement of a trial on a device, as JSON."""
+    return folder / f"latency-{device}.json"
+
+
+def measuring_output_file(folder: Path, device: str) -> Path:
+    """The last words of a measurement that failed."""
+    return folder / f"measure-{device}.txt"
 
 
 def open_run(path: Path) -> Run:

@@ -1,52 +1,6 @@
 """The state of a run: a fold over its events, and nothing else.
 
-The engine resumes from it, the monitor and the report show it. The events, and the keys they carry:
-
-    run_started        (nothing; config.yaml and meta.json say the rest)
-    run_resumed        trials (how many there are to be)
-    phase              phase: target | supernet | search | finalists | compare | export | validate
-    devices_opened     devices: [{device, profile, name, serial, asked (how the user named it)}]; `device` is, here and
-                       below, the name that latencies stand under: that of one device, or of a pool of like ones
-    device_lost        device, serial, reason: it went away, and is waited for
-    device_back        device, serial
-    device_set_aside   device, serial, reason: it is not used any more
-    measuring_paused   device, reason: none of its devices is left
-    measuring_resumed  device
-    reference_measured model, architecture, latency_ms, verdict (by device), stored (by device: when it was measured,
-                       of latencies that are from the store)
-    target_set         target_ms (by device), why
-    warned             message (what the user should know of, but need not stop for)
-    learned            step, probabilities: {decision: {choice: p}}, of what the searcher would draw now
-    latency_modelled   device, file, and the model's errors: median, worst (fractions), tau, candidates
-    supernet_epoch     epoch, loss, seconds (since this process began with it)
-    supernet_trained   file (relative to the run), epochs
-    asked              step, searcher (file of its state, relative to the run), trials: [{trial, architecture,
-                       network (equal for architectures of the same layers; not in older logs)}]
-    started            trial, worker
-    measured           trial, device, serial, latency_ms, p5_ms, p95_ms, verdict: stable | unstable,
-                       reference_ms (of the reference model beside it), source: device | store (measured before),
-                       measured_at (of one from the store: seconds since 1970)
-    predicted          trial, device, latency_ms (by a latency model: no device has run it)
-    trained            trial, accuracy, history (accuracy by epoch), seconds
-    done               trial, reward
-    repeated           trial, of (an earlier trial of the same network, whose results are this one's too)
-    remeasured         trial, latency_ms, verdict, stored (by device), reward: of a done trial that was only predicted
-    hopeless           trial (measured too far beyond a target to be trained)
-    failed             trial, stage: measure | train, kind, reason
-    long_trained       model, architecture, trial, seed, validation, selection, test, test_images, seconds,
-                       checkpoint, predictions (file of the classes predicted on the test part; not in older logs)
-    long_failed        model, architecture, trial, seed, kind, reason
-    winner_chosen      trial, finalists (all trials that it was chosen from); what was compared or exported before
-                       for another winner does not count any more
-    validated          candidates: [{trial, architecture, proxy, full (mean of the labels), labels: [{seed,
-                       selection}]}], tau, p_value, ceiling, seeds, images, trusted; labels, ceiling and seeds not in
-                       older logs, where `full` is one training that may share the proxy's seed
-    compared           model, architecture, trial, latency_ms, verdict (by device), parameters, multiply_adds
-    lead_told          baselines: [{model, points (accuracy of the winner minus its, in hundredths), interval
-                       ([low, high] of these, 95 %, paired over pictures and seeds), seeds, images}]
-    exported           file, model, trial, size_mb, max_abs_difference, latency_ms, verdict (by device)
-    run_stopped        reason
-    run_finished
+The engine resumes from it, the monitor and the report show it. The kinds of events and their keys: events.py.
 """
 
 from __future__ import annotations
@@ -55,23 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mnascli.runs.events import TRIAL_EVENTS
 from mnascli.runs.log import Event
-
-# fmt: off
-KNOWN = frozenset((
-    "run_started", "run_resumed", "run_stopped", "run_finished", "phase", "reference_measured", "target_set",
-    "devices_opened", "device_lost", "device_back", "device_set_aside", "measuring_paused", "measuring_resumed",
-    "warned", "asked", "learned", "started", "measured", "trained", "done", "hopeless", "failed", "long_trained",
-    "validated", "compared", "exported", "latency_modelled", "supernet_epoch", "supernet_trained", "predicted",
-    "remeasured", "repeated", "long_failed", "winner_chosen", "lead_told",
-))
-# fmt: on
-
-# fmt: off
-TRIAL_EVENTS = frozenset((
-    "started", "measured", "predicted", "trained", "done", "repeated", "remeasured", "hopeless", "failed",
-))
-# fmt: on
 
 # What a device is after each event that is about one.
 DEVICE_STATES = {"device_lost": "lost", "device_back": "ready", "device_set_aside": "set aside"}

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Any, NamedTuple
 
+from mnascli.runs.events import EVENTS
 from mnascli.runs.log import Event
-from mnascli.runs.state import KNOWN, RunState, Trial
+from mnascli.runs.state import RunState, Trial
 
 MEAN_OVER = 20  # trials: the window of the moving mean of rewards
 RATE_OVER = 40  # trials, or long trainings: the window of the rate; of batches the fewest that hold so many
@@ -250,7 +251,7 @@ class Overview:
                 self._ends[0] = event["time"]  # the supernet's epochs begin after the last of them
             case "long_trained" | "supernet_epoch":
                 self._ends.append(event["time"])
-            case kind if kind not in KNOWN and isinstance(event.get("device"), str):
+            case kind if kind not in EVENTS and isinstance(event.get("device"), str):
                 self._device(event["device"]).notice = event
 
     def _device(self, name: str) -> DeviceView:

@@ -1,4 +1,4 @@
-"""What a device wrote of a measurement: trials/<trial>/latency-<device>.json, read when it is looked at."""
+"""What a device wrote of a measurement: its file is read when it is looked at."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-Latency = dict[str, Any]
+from mnascli.runs.directory import latency_file, trial_folder
+
+Measurement = dict[str, Any]  # as `devices.measuring.Latency` writes itself
 
 
-def trial_folder(run: Path, trial: int) -> Path:
-    return run / "trials" / f"{trial:06d}"
-
-
-def read_latency(run: Path, trial: int, device: str) -> Latency | None:
+def read_latency(run: Path, trial: int, device: str) -> Measurement | None:
     """The measurement of a trial on a device; None where there is no such file or it cannot be read."""
     try:
-        value = json.loads((trial_folder(run, trial) / f"latency-{device}.json").read_text())
+        value = json.loads(latency_file(trial_folder(run, trial), device).read_text())
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def conditions(latency: Latency) -> Iterator[dict[str, Any]]:
+def conditions(latency: Measurement) -> Iterator[dict[str, Any]]:
     """The conditions before and after every session, those kept and those set aside."""
     for session in sessions(latency):
         for when in ("before", "after"):
@@ -31,7 +29,7 @@ def conditions(latency: Latency) -> Iterator[dict[str, Any]]:
                 yield session[when]
 
 
-def sessions(latency: Latency) -> list[dict[str, Any]]:
+def sessions(latency: Measurement) -> list[dict[str, Any]]:
     """The sessions kept, then those set aside."""
     found = [*(latency.get("sessions") or ()), *(latency.get("set_aside") or ())]
     return [session for session in found if isinstance(session, dict)]

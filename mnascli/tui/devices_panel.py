@@ -21,7 +21,7 @@ class DevicesPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._files: dict[str, tuple[int, device_files.Latency | None]] = {}
+        self._files: dict[str, tuple[int, device_files.Measurement | None]] = {}
 
     def compose(self) -> ComposeResult:
         yield VerticalScroll(Static("no device has measured yet", id="none"))
@@ -39,7 +39,7 @@ class DevicesPanel(Panel):
             box.border_title = view.name
             box.update(describe(view, source, self._file(view, source), max(10, self.size.width - 6)))
 
-    def _file(self, view: DeviceView, source: RunSource) -> device_files.Latency | None:
+    def _file(self, view: DeviceView, source: RunSource) -> device_files.Measurement | None:
         """The last measurement of a device, read once."""
         if view.last_trial is None:
             return None
@@ -52,7 +52,7 @@ class DevicesPanel(Panel):
         return self._files[view.name][1]
 
 
-def describe(view: DeviceView, source: RunSource, latency: device_files.Latency | None, width: int) -> Text:
+def describe(view: DeviceView, source: RunSource, latency: device_files.Measurement | None, width: int) -> Text:
     lines = [state(view, source), *members(view, source.overview.state)]
     counts = f"queue {source.overview.waiting(view.name)}   measured {view.measured}   unstable {view.unstable}"
     lines.append(f"{counts}   from the store {view.stored}" if view.stored else counts)
@@ -111,7 +111,7 @@ def notice(event: Event) -> str:
     return f"{event['event'].replace('_', ' ')}: {', '.join(said)}" if said else event["event"].replace("_", " ")
 
 
-def measurement(latency: device_files.Latency, drift: float | None) -> list[str]:
+def measurement(latency: device_files.Measurement, drift: float | None) -> list[str]:
     """The last measurement's conditions and how well it went."""
     seen = list(device_files.conditions(latency))
 

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mnascli.runs import Trial, age, mark
+from mnascli.runs.directory import output_file, trial_folder
 from mnascli.tui import device_files, words
 from mnascli.tui.drawing import draw
 from mnascli.tui.export_dialog import ExportDialog
@@ -219,7 +220,7 @@ def facts(trial: Trial, source: RunSource) -> Text:
 
 def read_output(source: RunSource, trial: int) -> Text:
     """The end of what the trial's child wrote, with its own colours."""
-    file = device_files.trial_folder(source.path, trial) / "stderr.txt"
+    file = output_file(trial_folder(source.path, trial))
     try:
         with file.open("rb") as output:
             size = output.seek(0, 2)

@@ -107,8 +107,9 @@ def test_what_cannot_be_is_said_and_leaves_nothing_open(attached: Attached, monk
         grouping.open_pools(["P1", "pixel-6-p1"], [])
     with pytest.raises(NoDeviceError, match="no device 'tablet'"):
         grouping.open_pools(["tablet"], [])
-    attached.infos.append(replace(phone("Q1", "Quaint", ""), kind="ssh"))
-    with pytest.raises(UsageError, match="no profile matches device 'quaint-q1'"):
+    attached.infos.append(phone("Q1", "Quaint", ""))
+    with monkeypatch.context() as without, pytest.raises(UsageError, match="no profile matches device 'quaint-q1'"):
+        without.setattr(finding, "find_profile", lambda info: None)
         grouping.open_pools(["Q1"], [])
     attached.fails = {"P2"}
     closed: list[str] = []

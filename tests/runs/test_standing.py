@@ -3,17 +3,14 @@
 import json
 import multiprocessing
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from test_cli import answer, mnas
 
 from mnascli.report.content import gather
 from mnascli.runs import Run, create_run, is_written, open_run, read_state, standing
 from mnascli.tui.source import RunSource
-
-sys.path.append(str(Path(__file__).parents[1] / "cli"))
-from test_cli import answer, mnas
 
 ASKED = [{"trial": 0, "architecture": "ds_r1_k3_s1_c8"}]
 CONFIG = "trials: 4\nbatch: 2\nfinal: {finalists: 1, seeds: 1, compare: []}\n"

@@ -1,0 +1,231 @@
+"""What a run's log may say: every kind of event with its keys, as data.
+
+`docs/events.md` is made of it, the tests hold every event that is written to it, and readers know by it which kinds are
+from a newer mnas. Keys are never given another meaning; one that older logs lack, or that not every event has, is
+marked as optional. Times are seconds since 1970, accuracies fractions, latencies milliseconds by device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ALWAYS = ("v", "time", "event")  # the keys that every event has: version of the log, when it was written, its kind
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of event: what it says, the keys that it has, and those that it may have."""
+
+    about: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+    optional: Mapping[str, str] = field(default_factory=dict)
+    of_trial: bool = False
+    """Whether it changes one trial."""
+
+
+_TRIAL = {"trial": "its number, from 0"}
+_DEVICE = {"device": "the name that latencies stand under: that of one device, or of a pool of like ones"}
+_STORED = {"stored": "by device: when a latency was measured that is from the store"}
+_BY_DEVICE = {"latency_ms": "by device", "verdict": "by device: stable, unstable"}
+_LONG = {
+    "model": "`trial 17`, or a baseline's name",
+    "architecture": "as a string",
+    "trial": "null for a baseline",
+    "seed": "of the training",
+}
+
+
+def _of_trial(about: str, keys: Mapping[str, str] | None = None, optional: Mapping[str, str] | None = None) -> Kind:
+    return Kind(about, {**_TRIAL, **(keys or {})}, optional or {}, of_trial=True)
+
+
+EVENTS: dict[str, Kind] = {
+    "run_started": Kind("the run began; config.yaml and meta.json say the rest"),
+    "run_resumed": Kind("the run was resumed", optional={"trials": "how many there are to be"}),
+    "run_stopped": Kind("the run gave up; it can be resumed", {"reason": "why, and what to do"}),
+    "run_finished": Kind("all phases are done"),
+    "phase": Kind("a phase begins", {"phase": "target, supernet, search, finalists, compare, export or validate"}),
+    "warned": Kind("the user should know, but need not stop", {"message": "in one line"}),
+    "devices_opened": Kind(
+        "what is measured on", {"devices": "a list of device, profile, name, serial, asked (how the user named it)"}
+    ),
+    "device_lost": Kind("it went away, and is waited for", {**_DEVICE, "serial": "which one", "reason": "why"}),
+    "device_back": Kind("it is there again", {**_DEVICE, "serial": "which one"}),
+    "device_set_aside": Kind("it is not used any more", {**_DEVICE, "serial": "which one", "reason": "why"}),
+    "measuring_paused": Kind("none of its devices is left", {**_DEVICE, "reason": "why"}),
+    "measuring_resumed": Kind("one of them is there again", _DEVICE),
+    "reference_measured": Kind(
+        "the model that gives the target",
+        {"model": "its name and width", "architecture": "as a string", **_BY_DEVICE},
+        _STORED,
+    ),
+    "target_set": Kind(
+        "the targets of the search",
+        {"target_ms": "by device", "why": "where they are from"},
+        {"objective": "soft, hard or absolute"},
+    ),
+    "latency_modelled": Kind(
+        "a latency model was fitted",
+        {
+            **_DEVICE,
+            "file": "relative to the run",
+            "median": "error, a fraction",
+            "worst": "error, a fraction",
+            "tau": "Kendall's, of predicted and measured order",
+            "candidates": "that were measured for it",
+        },
+    ),
+    "supernet_epoch": Kind(
+        "the supernet was trained for an epoch more",
+        {"epoch": "from 1", "loss": "mean over the epoch", "seconds": "since this process began with it"},
+    ),
+    "supernet_trained": Kind("the supernet is there", {"file": "relative to the run", "epochs": "in all"}),
+    "asked": Kind(
+        "the searcher proposed a batch; its state was saved before",
+        {
+            "step": "number of the batch, from 0",
+            "searcher": "file of its state, relative to the run",
+            "trials": "a list of trial, architecture, network (equal for the same layers; not in older logs)",
+        },
+    ),
+    "learned": Kind(
+        "what the searcher would draw now", {"step": "number of the batch", "probabilities": "by decision and choice"}
+    ),
+    "started": _of_trial("a child trains it", {"worker": "number of the child's place"}),
+    "measured": _of_trial(
+        "it has a latency on a device",
+        {
+            **_DEVICE,
+            "latency_ms": "median of the runs that count",
+            "p5_ms": "of the same runs",
+            "p95_ms": "of the same runs",
+            "verdict": "stable or unstable",
+        },
+        {
+            "serial": "of the device that ran it",
+            "reference_ms": "of the reference model beside it, null without one",
+            "source": "device, or store where it was measured before",
+            "measured_at": "when, of one from the store",
+            "file": "of the measurement, relative to the run (logs before 2026-11-25)",
+        },
+    ),
+    "predicted": _of_trial(
+        "a latency model says how long it takes; no device has run it",
+        {**_DEVICE, "latency_ms": "as predicted"},
+    ),
+    "trained": _of_trial(
+        "its short training ended",
+        {"accuracy": "on the validation part", "history": "accuracy by epoch", "seconds": "of the child"},
+    ),
+    "done": _of_trial("it has all its results", {"reward": "which the searcher is told"}),
+    "repeated": _of_trial(
+        "its network is known, and the results are its too", {"of": "the earlier trial of this network"}
+    ),
+    "remeasured": _of_trial(
+        "a done trial that was only predicted was measured",
+        {**_BY_DEVICE, "reward": "the true one"},
+        _STORED,
+    ),
+    "hopeless": _of_trial("it was measured too far beyond a target to be trained"),
+    "failed": _of_trial(
+        "it came to nothing",
+        {"stage": "measure or train", "kind": "what failures alike have in common", "reason": "in one line"},
+    ),
+    "long_trained": Kind(
+        "a finalist, the winner or a baseline was trained in full",
+        {
+            **_LONG,
+            "validation": "accuracy",
+            "test": "accuracy",
+            "seconds": "of the child",
+            "checkpoint": "relative to the run",
+        },
+        {
+            "selection": "accuracy on the part that chooses the winner",
+            "test_top5": "accuracy",
+            "test_images": "how many",
+            "predictions": "file of the classes predicted on the test part, relative to the run",
+        },
+    ),
+    "long_failed": Kind(
+        "such a training failed, and is not tried again",
+        {**_LONG, "kind": "what failures alike have in common", "reason": "in one line"},
+    ),
+    "winner_chosen": Kind(
+        "which trial won; what was compared or exported for another one does not count any more",
+        {**_TRIAL, "finalists": "all trials that it was chosen from"},
+    ),
+    "compared": Kind(
+        "the winner or a baseline, measured beside each other",
+        {
+            "model": "as in long_trained",
+            "architecture": "as a string",
+            "trial": "null for a baseline",
+            "latency_ms": "by device",
+            "parameters": "how many",
+            "multiply_adds": "how many",
+        },
+        {"verdict": "by device: stable, unstable"},
+    ),
+    "lead_told": Kind(
+        "by how much the winner is ahead",
+        {
+            "baselines": "a list of model, points (accuracy of the winner minus its, in hundredths), interval ([low, "
+            "high] of these, 95 %, paired over pictures and seeds), seeds, images"
+        },
+    ),
+    "validated": Kind(
+        "whether the short training ranks as the full one does",
+        {
+            "candidates": "a list of trial, architecture, proxy, full (mean of the labels), labels (a list of seed, "
+            "selection)",
+            "tau": "Kendall's",
+            "p_value": "of no relation at all",
+            "trusted": "whether it may be relied on",
+        },
+        {"ceiling": "the tau of labels with each other", "seeds": "of the labels", "images": "of the selection part"},
+    ),
+    "exported": Kind(
+        "the winner's file was made, checked and measured",
+        {
+            **_TRIAL,
+            "file": "relative to the run",
+            "size_mb": "megabytes",
+            "max_abs_difference": "of its outputs from the network's",
+            "latency_ms": "by device",
+        },
+        {
+            "model": "as in long_trained",
+            "verdict": "by device: stable, unstable",
+            "writer": "litert-torch or own",
+            "quantization": "none, int8, dynamic or fp16",
+            "differing_predictions": "how many of the images",
+            "data": "its name",
+            "data_hash": "of its content",
+            "parity_images": "how many both were asked about",
+            "parity_top1": "accuracy of the file on them",
+            "network_top1": "accuracy of the network on them",
+            "test_top1": "accuracy of the file on the test part",
+            "test_top1_interval": "[low, high], 95 %",
+            "test_images": "how many",
+            "model_card": "files beside it",
+        },
+    ),
+}
+
+TRIAL_EVENTS = frozenset(kind for kind, one in EVENTS.items() if one.of_trial)
+
+
+def problem(event: Mapping[str, Any]) -> str | None:
+    """What in an event does not keep to the contract, in one line; None where it does."""
+    kind = EVENTS.get(event["event"])
+    if kind is None:
+        return f"{event['event']}: no such kind of event"
+    given = event.keys() - set(ALWAYS)
+    if missing := kind.keys.keys() - given:
+        return f"{event['event']}: lacks {', '.join(sorted(missing))}"
+    if unknown := given - kind.keys.keys() - kind.optional.keys():
+        return f"{event['event']}: has {', '.join(sorted(unknown))} besides"
+    return None
