@@ -30,7 +30,7 @@ from table import ACCURACY, LATENCY, quick_space, rows
 
 from mnascli.space import Architecture, lower
 from mnascli.space.cost import op_cost
-from mnascli.space.layers import AveragePool, Conv, SqueezeExcite
+from mnascli.space.ops import AveragePool, Conv, SqueezeExcite
 
 SHARED = Path(__file__).with_name("one_shot") / "shared.csv"
 COLLAPSED = 0.6

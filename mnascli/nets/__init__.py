@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mnascli.nets.network import Network
     from mnascli.space.architecture import Architecture
-    from mnascli.space.layers import ClassifierInit
+    from mnascli.space.heads import ClassifierInit
 
 
 def build(architecture: Architecture, seed: int | None = None, classifier_init: ClassifierInit = "inputs") -> Network:

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnascli.nets import depthwise
-from mnascli.space.layers import AveragePool, ClassifierInit, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
+from mnascli.space.heads import ClassifierInit
+from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
 
 # TensorFlow's momentum of 0.99 is the part that is kept, torch's the part that is replaced.
 BN_MOMENTUM = 0.01

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from mnascli.nets.modules import init_classifier, make
 from mnascli.space.architecture import Architecture
-from mnascli.space.layers import AveragePool, ClassifierInit, Layer, lower
+from mnascli.space.heads import ClassifierInit
+from mnascli.space.layers import lower
+from mnascli.space.ops import AveragePool, Layer
 
 
 class Residual(nn.Module):

@@ -25,7 +25,9 @@ from torch.func import functional_call
 
 from mnascli.nets.network import Network, Residual, build, place
 from mnascli.space import Architecture, Block, Layer, Space, lower
-from mnascli.space.layers import Conv, block_layer, same_size
+from mnascli.space.heads import classifier
+from mnascli.space.layers import block_layer
+from mnascli.space.ops import same_size
 
 # The first op of a block's layer tells its family.
 FAMILIES = {"conv": "conv", "depthwise": "sep", "expand": "mbconv"}
@@ -136,7 +138,7 @@ def _options(space: Space) -> list[list[Block]]:
 def _widest(space: Space, options_of_blocks: Sequence[Sequence[Block]]) -> Iterator[Layer]:
     """Every layer that the supernet holds, at its largest."""
     child = _any(space)
-    stem, *_, head, classifier = lower(child)
+    stem, *_ = lower(child)
     yield stem
     channels, size = child.stem_filters, same_size(child.size, child.stem_stride)
     for index, options in enumerate(options_of_blocks):
@@ -156,10 +158,7 @@ def _widest(space: Space, options_of_blocks: Sequence[Sequence[Block]]) -> Itera
         size = same_size(size, options[0].stride)
         # Where the block may be left out, what enters it may enter the next one.
         channels = max(filters, channels if min(block.repeats for block in options) == 0 else 0)
-    conv, *rest = head.ops
-    assert isinstance(conv, Conv)
-    yield replace(head, ops=(replace(conv, in_channels=channels), *rest))
-    yield classifier
+    yield from classifier(child, channels, size)
 
 
 def _most_shared(options: Sequence[Block]) -> Block:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from mnascli.space import Architecture, lower
 from mnascli.space.architecture import Block
 from mnascli.space.cost import op_cost
-from mnascli.space.layers import Conv, Layer
-
-KINDS = {"conv": "Conv", "sep": "SepConv", "sep_act": "SepConv", "mbconv": "MBConv"}
+from mnascli.space.ops import Conv, Layer
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,9 @@ def boxes(architecture: Architecture) -> tuple[Box, ...]:
     for index, block in enumerate(architecture.blocks):
         mine = tuple(layer for layer in layers if layer.name.startswith(f"blocks.{index}."))
         if mine:
-            drawn.append(_box(block.operator, title_of(block), notes_of(block), _skip(mine), mine))
+            drawn.append(_box(block.operator, block.title, notes_of(block), _skip(mine), mine))
     drawn.append(_box("head", "Conv 1x1, mean, dense", (f"{architecture.classes} classes",), "", layers[-2:]))
     return tuple(drawn)
-
-
-def title_of(block: Block) -> str:
-    """Operator, expansion and kernel, as in the paper: 'MBConv6 3x3'."""
-    expansion = str(block.expansion) if block.operator == "mbconv" else ""
-    return f"{KINDS[block.operator]}{expansion} {block.kernel}x{block.kernel}"
 
 
 def notes_of(block: Block) -> tuple[str, ...]:

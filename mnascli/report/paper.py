@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN_IN = 5.0  # inches: a column and a half of a paper
-KIND_COLOURS = {"conv": colours.ORANGE, "sep": colours.GREEN, "mbconv": colours.BLUE}
+KIND_COLOURS = {"conv": colours.ORANGE, "sep": colours.GREEN, "sep_act": colours.GREEN, "mbconv": colours.BLUE}
 MARKERS = "Ds^ph+xv"
 TIMES = "\N{MULTIPLICATION SIGN}"
 STYLE = {

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mnascli.schema import Schema, parse
 from mnascli.search.ranking import kendall_tau
 from mnascli.space import Architecture, Layer, Space, lower
 from mnascli.space.cost import op_cost
-from mnascli.space.layers import AveragePool, Conv, SqueezeExcite
+from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
 
 # What a model must keep on candidates it was not fitted on. A tau of 0.65 between predicted and measured latency is
 # what Google's NAS service asks for; the worst is generous: a single measurement on a shared machine is off by a third.
@@ -173,21 +174,50 @@ def fit(
 
 def _layer_terms(layer: Layer) -> Counter[str]:
     amounts: Counter[str] = Counter()
-    for op in (*layer.ops, layer.skip):
-        match op:
-            case Conv():
-                kind = f"{'depthwise' if op.depthwise else 'conv'} {op.kernel}x{op.kernel} stride {op.stride}"
-                amounts[f"{kind} ops"] += 1
-                amounts[f"{kind} multiply-adds"] += op_cost(op).multiply_adds
-            case SqueezeExcite():
-                amounts["squeeze-excite ops"] += 1
-                amounts["squeeze-excite numbers"] += op.channels * op.size**2
-            case AveragePool():
-                amounts["pool ops"] += 1
-                amounts["pool numbers"] += op.channels * op.in_size**2
-            case "identity":
-                amounts["identity ops"] += 1
+    for op in layer.ops:
+        amounts.update(op_terms(op))
+    if layer.skip == "identity":
+        amounts["identity ops"] += 1
+    elif layer.skip is not None:
+        amounts.update(op_terms(layer.skip))
     return amounts
+
+
+@singledispatch
+def op_terms(op: Op) -> dict[str, int]:
+    """How much there is of each term of the model in one op of a block."""
+    raise TypeError(f"no term of the latency model for {type(op).__name__}")
+
+
+@op_terms.register
+def _(op: Conv) -> dict[str, int]:
+    kind = f"{'depthwise' if op.depthwise else 'conv'} {op.kernel}x{op.kernel} stride {op.stride}"
+    return {f"{kind} ops": 1, f"{kind} multiply-adds": op_cost(op).multiply_adds}
+
+
+@op_terms.register
+def _(op: SqueezeExcite) -> dict[str, int]:
+    return {"squeeze-excite ops": 1, "squeeze-excite numbers": op.channels * op.size**2}
+
+
+@op_terms.register
+def _(op: AveragePool) -> dict[str, int]:
+    return {"pool ops": 1, "pool numbers": op.channels * op.in_size**2}
+
+
+@op_terms.register
+def _(op: GlobalMean) -> dict[str, int]:
+    return {"mean numbers": op.channels * op.size**2}
+
+
+@op_terms.register
+def _(op: Dense) -> dict[str, int]:
+    return {"dense multiply-adds": op_cost(op).multiply_adds}
+
+
+@op_terms.register
+def _(op: Dropout) -> dict[str, int]:
+    return {}
 
 
 def _solve(table: Floats, measured: Floats, ridge: float) -> tuple[float, Floats]:

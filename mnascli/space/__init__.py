@@ -3,7 +3,8 @@
 from mnascli.space.architecture import Architecture, ArchitectureError, Block
 from mnascli.space.cost import Cost, count
 from mnascli.space.factorized import OneOf, Space, load_space, make_space
-from mnascli.space.layers import Layer, Op, lower, network_id
+from mnascli.space.layers import lower, network_id
+from mnascli.space.ops import Layer, Op
 from mnascli.space.zoo import ZOO, load
 
 __all__ = [

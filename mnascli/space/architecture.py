@@ -29,6 +29,7 @@ Activation = Literal["relu", "relu6"]
 CODES: dict[str, Operator] = {"cn": "conv", "ds": "sep", "dsa": "sep_act", "ir": "mbconv"}
 CODE_OF = {operator: code for code, operator in CODES.items()}
 SKIPS: dict[str, Skip] = {"noskip": "none", "skip": "identity", "pool": "pool"}
+TITLES: dict[Operator, str] = {"conv": "Conv", "sep": "SepConv", "sep_act": "SepConv", "mbconv": "MBConv"}
 DEFAULT_SKIP: dict[str, Skip] = {"conv": "none", "sep": "identity", "sep_act": "identity", "mbconv": "identity"}
 
 
@@ -64,6 +65,12 @@ class Block:
         _check(self.expansion >= 1, f"expansion {self.expansion}: must be 1 or more")
         _check(self.operator == "mbconv" or self.expansion == 1, f"{self.operator} takes no expansion")
         _check(0 <= self.se_ratio <= 1, f"squeeze-excite ratio {self.se_ratio}: must be from 0 to 1")
+
+    @property
+    def title(self) -> str:
+        """Operator, expansion and kernel, as in the paper's figures: 'MBConv6 3x3'."""
+        expansion = str(self.expansion) if self.operator == "mbconv" else ""
+        return f"{TITLES[self.operator]}{expansion} {self.kernel}x{self.kernel}"
 
     def __str__(self) -> str:
         parts = [CODE_OF[self.operator], f"r{self.repeats}", f"k{self.kernel}", f"s{self.stride}"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from mnascli.space.architecture import Architecture
-from mnascli.space.layers import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite, lower
+from mnascli.space.layers import lower
+from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
 
 
 @dataclass(frozen=True, slots=True)

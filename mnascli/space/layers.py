@@ -1,102 +1,19 @@
 """The one lowering: an architecture becomes a list of layers with every shape resolved.
 
 Parameters, multiply-adds, the torch network, the .tflite file and the latency model all read this list,
-so they cannot disagree. A network is a sequence of `Layer`s; a layer is a sequence of ops and a skip
-around them. A new operator is a new dataclass here and one maker in each reader (space/cost.py,
-nets/modules.py, tflite/writer.py); tests/test_readers.py fails until all have it.
-
-Shapes: feature maps are square; `size` is height = width. Padding is TensorFlow's SAME everywhere.
+so they cannot disagree. A network is a sequence of `Layer`s; a layer is a sequence of ops (see ops.py) and a skip
+around them. What comes after the blocks is a head (see heads.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from mnascli.space.architecture import Activation, Architecture, Block
-
-
-@dataclass(frozen=True, slots=True)
-class Conv:
-    """A convolution without bias, batch norm, and an activation; `depthwise` has one filter a channel."""
-
-    name: str
-    in_channels: int
-    out_channels: int
-    kernel: int
-    stride: int
-    in_size: int
-    depthwise: bool = False
-    activation: Activation | None = None
-
-    @property
-    def out_size(self) -> int:
-        return same_size(self.in_size, self.stride)
-
-
-@dataclass(frozen=True, slots=True)
-class SqueezeExcite:
-    """mean -> 1x1 conv with bias to `reduced`, ReLU -> 1x1 conv with bias, sigmoid -> multiply."""
-
-    name: str
-    channels: int
-    reduced: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalMean:
-    """(channels, size, size) -> (channels,)."""
-
-    name: str
-    channels: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dropout:
-    """Nothing but a regularizer in training."""
-
-    name: str
-    rate: float
-
-
-# A classifier's new weights are uniform within 1 / sqrt of the number of its inputs, or of its classes.
-ClassifierInit = Literal["inputs", "classes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """A fully connected layer with bias."""
-
-    name: str
-    in_features: int
-    out_features: int
-
-
-@dataclass(frozen=True, slots=True)
-class AveragePool:
-    """3x3 average over what lies inside the picture (SAME, padding not counted): the `pool` skip."""
-
-    name: str
-    channels: int
-    stride: int
-    in_size: int
-    kernel: int = 3
-
-
-Op = Conv | SqueezeExcite | GlobalMean | Dropout | Dense | AveragePool
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """Ops in a row and what is added to their result: nothing, the layer's input, or its average pool."""
-
-    name: str
-    ops: tuple[Op, ...]
-    skip: Literal["identity"] | AveragePool | None = None
+from mnascli.space.heads import classifier
+from mnascli.space.ops import AveragePool, Conv, Layer, Op, SqueezeExcite, round_filters, same_size
 
 
 class _Place(NamedTuple):
@@ -131,29 +48,12 @@ def network_id(architecture: Architecture) -> str:
 
 # The paper's space has some 10,000 places; without it, an id takes eight times as long.
 @lru_cache(maxsize=1 << 14)
-def _digest(part: _Place | tuple[Layer, tuple[Layer, Layer], float]) -> bytes:
+def _digest(part: _Place | tuple[Layer, tuple[Layer, ...], float]) -> bytes:
     what = block_layer("", *part) if isinstance(part, _Place) else part
     return hashlib.sha256(repr(what).encode()).digest()
 
 
-def same_size(size: int, stride: int) -> int:
-    """Output size of SAME padding: rounded up."""
-    return -(-size // stride)
-
-
-def round_filters(filters: int, width: float, multiple: int = 8) -> int:
-    """Filters times the depth multiplier, to a multiple of 8, at least 8, never below 90 % of the product.
-
-    Without a multiplier they stay as they are (MnasNet's and MobileNet's official code).
-    """
-    if width == 1.0:
-        return filters
-    scaled = filters * width
-    rounded = max(multiple, int(scaled + multiple / 2) // multiple * multiple)
-    return rounded + multiple if rounded < 0.9 * scaled else rounded
-
-
-def _parts(net: Architecture) -> tuple[Layer, list[tuple[str, _Place]], tuple[Layer, Layer]]:
+def _parts(net: Architecture) -> tuple[Layer, list[tuple[str, _Place]], tuple[Layer, ...]]:
     """The stem, the name and place of every layer of the blocks, head and classifier."""
     channels = round_filters(net.stem_filters, net.width)
     stem = Conv(
@@ -167,16 +67,7 @@ def _parts(net: Architecture) -> tuple[Layer, list[tuple[str, _Place]], tuple[La
             stride = block.stride if repeat == 0 else 1
             places.append((f"blocks.{index}.{repeat}", _Place(block, net.activation, channels, filters, stride, size)))
             channels, size = filters, same_size(size, stride)
-    head_filters = net.head_filters
-    if net.head_grows and net.width > 1:
-        head_filters = round_filters(net.head_filters, net.width)
-    head: list[Op] = []
-    if head_filters:
-        head.append(Conv("head.conv", channels, head_filters, 1, 1, size, activation=net.activation))
-        channels = head_filters
-    classifier = Dropout("classifier.dropout", float(net.dropout)), Dense("classifier.dense", channels, net.classes)
-    end = Layer("head", (*head, GlobalMean("head.mean", channels, size))), Layer("classifier", classifier)
-    return Layer("stem", (stem,)), places, end
+    return Layer("stem", (stem,)), places, classifier(net, channels, size)
 
 
 def block_layer(

@@ -15,18 +15,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mnascli.space.architecture import Activation, Architecture
-from mnascli.space.layers import (
-    AveragePool,
-    Conv,
-    Dense,
-    Dropout,
-    GlobalMean,
-    Layer,
-    Op,
-    SqueezeExcite,
-    lower,
-    same_size,
-)
+from mnascli.space.layers import lower
+from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Layer, Op, SqueezeExcite, same_size
 from mnascli.tflite.files import replacing
 from mnascli.tflite.graph import Graph
 from mnascli.tflite.weights import Array, Drawn, Trained, Weights, batch_norm, convolution

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -20,14 +19,14 @@ from mnascli.interrupts import whole, whole_steps
 from mnascli.nets.network import Network
 from mnascli.training.average import Average
 from mnascli.training.batches import Batches, ToInput
+from mnascli.training.classification import CLASSIFICATION
 from mnascli.training.freezing import freeze
 from mnascli.training.machine import DeviceChoice, choose_device, decoding_workers, set_up_process
-from mnascli.training.mixing import mix
 from mnascli.training.optimizers import make_optimizer
 from mnascli.training.processes import Group, join_group, joined_batch_norm
 from mnascli.training.recipe import Recipe
 from mnascli.training.resume import Progress, Resumable, saved_at_interrupt, training_id
-from mnascli.training.scoring import evaluate
+from mnascli.training.task import Task
 
 CHECK_STEPS = 20  # steps between two looks at the loss, each of which makes an accelerator wait
 # An epoch's loss at which a training may be lost, in multiples of that of a guess and of the lowest so far: one that
@@ -48,7 +47,7 @@ class TrainingError(MnasError):
 class Trained:
     """What a training gave, apart from the weights, which are in the network.
 
-    `history` has a dict for each epoch: epoch (from 1), loss (mean over its steps), accuracy (validation top-1).
+    `history` has a dict for each epoch: epoch (from 1), loss (mean over its steps), accuracy (validation score).
     """
 
     accuracy: float
@@ -67,18 +66,19 @@ def train(
     compiled: bool = False,
     folder: Path | None = None,
     save_every_s: float = 30.0,
+    task: Task = CLASSIFICATION,
     on_epoch: Callable[[int, float], None] | None = None,
     on_steps: Callable[[int, float, float], None] | None = None,
 ) -> Trained:
     """Train `network` in place; it is on the CPU afterwards, with the averaged weights if the recipe averages.
 
     With a `folder`, the state is saved there every `save_every_s` seconds, at Ctrl-C and at the end, and a training
-    found there is gone on with: on the same machine its weights become, bit for bit, those of a training that was
-    never interrupted.
-    `on_epoch` is called with the number of each epoch (from 1) and its validation accuracy; `on_steps` now and then
-    with the number of steps done, the mean loss since its last call, and the learning rate. `threads` are CPU threads,
-    None leaves their number as it is. `workers` are processes that decode pictures, None as many as suit the machine.
-    `compiled` trains through torch.compile. torch's global random state is changed.
+    found there is resumed: on the same machine its weights become, bit for bit, those of a training that was never
+    interrupted. `task` says what is learned.
+    `on_epoch` is called with the number of each epoch (from 1) and the score on the validation part; `on_steps` now and
+    then with the number of steps done, the mean loss since its last call, and the learning rate. `threads` are CPU
+    threads, None leaves their number as it is. `workers` are processes that decode pictures, None as many as suit the
+    machine. `compiled` trains through torch.compile. torch's global random state is changed.
 
     In processes that torchrun started, each trains on its share of every batch and all end with the same network.
 
@@ -129,17 +129,16 @@ def train(
                 learning_rate = recipe.learning_rate_at(progress.step, batches.per_epoch, batches.batch_size)
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = learning_rate
-                targets = torch.from_numpy(labels).to(machine, non_blocking=True)
                 rng = np.random.default_rng((seed, epoch, index, MIXING))
-                inputs, wanted = mix(to_input(images), targets, recipe, rng)
+                inputs, targets = task.targets(to_input(images), labels, recipe, rng)
                 optimizer.zero_grad(set_to_none=True)
-                pieces = list(zip(inputs.chunk(recipe.accumulate), wanted.chunk(recipe.accumulate), strict=True))
-                for number, (piece, piece_wanted) in enumerate(pieces, 1):
+                pieces = list(zip(inputs.chunk(recipe.accumulate), targets.chunk(recipe.accumulate), strict=True))
+                for number, (piece, piece_targets) in enumerate(pieces, 1):
                     with torch.autocast(
                         machine.type, PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"
                     ):
-                        logits = model(piece)
-                    loss = piece_wanted.loss(logits.float(), recipe.label_smoothing) * (len(piece) / len(inputs))
+                        outputs = model(piece)
+                    loss = task.loss(outputs, piece_targets, recipe) * (len(piece) / len(inputs))
                     loss_sum += loss.detach()
                     # Gradients are exchanged with the last piece alone.
                     waiting = isinstance(model, DistributedDataParallel) and number < len(pieces)
@@ -165,11 +164,11 @@ def train(
             _check_finite(loss_sum, progress.step)
             loss_of_epoch = group.mean(loss_sum).item() / batches.per_epoch
             # Not after the first epoch, which may begin with a jump.
-            if epoch > recipe.warmup_epochs and _diverged(loss_of_epoch, progress, math.log(len(dataset.classes))):
+            if epoch > recipe.warmup_epochs and _diverged(loss_of_epoch, progress, task.loss_of_a_guess(dataset)):
                 raise TrainingError(f"the training diverged: loss {loss_of_epoch:.3g} in epoch {epoch + 1}{ADVICE}")
             group.share([*network.buffers(), *(average.averages.values() if average is not None else ())])
             with average.applied() if average is not None else nullcontext():
-                accuracy = evaluate(network, dataset.validation, dataset, group).top1
+                accuracy = task.score(network, dataset.validation, dataset, group)
             with whole():
                 progress.history.append({"epoch": epoch + 1, "loss": loss_of_epoch, "accuracy": accuracy})
                 loss_sum.zero_()

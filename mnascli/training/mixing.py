@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019), and the loss that goes with them."""
+"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019): pictures and their labels."""
 
 from __future__ import annotations
 
@@ -6,44 +6,35 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mnascli.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Targets:
+class MixedLabels:
     """What a batch should be taken for: `labels` (N,) by the share `own`, `others` (N,) by the rest."""
 
     labels: Tensor
     others: Tensor | None = None
     own: float = 1.0
 
-    def chunk(self, pieces: int) -> list[Targets]:
+    def chunk(self, pieces: int) -> list[MixedLabels]:
         """Cut along the batch as Tensor.chunk does."""
         if self.others is None:
-            return [Targets(labels) for labels in self.labels.chunk(pieces)]
+            return [MixedLabels(labels) for labels in self.labels.chunk(pieces)]
         pairs = zip(self.labels.chunk(pieces), self.others.chunk(pieces), strict=True)
-        return [Targets(labels, others, self.own) for labels, others in pairs]
-
-    def loss(self, logits: Tensor, label_smoothing: float) -> Tensor:
-        """Mean cross entropy of logits (N, classes)."""
-        loss = F.cross_entropy(logits, self.labels, label_smoothing=label_smoothing)
-        if self.others is None:
-            return loss
-        other = F.cross_entropy(logits, self.others, label_smoothing=label_smoothing)
-        return self.own * loss + (1 - self.own) * other
+        return [MixedLabels(labels, others, self.own) for labels, others in pairs]
 
 
-def mix(images: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Targets]:
+def mix(images: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, MixedLabels]:
     """A batch (N, channels, height, width) with neighbours mixed, if the recipe says so, and its targets.
 
     Each picture's partner is the one beside it (0 and 1, 2 and 3, ...), so that a batch shared by several processes is
     mixed as it would be in one. A last picture without a neighbour is mixed with itself.
     """
     if not (recipe.mixup or recipe.cutmix):
-        return images, Targets(labels)
+        return images, MixedLabels(labels)
     cut = recipe.cutmix > 0 and (recipe.mixup == 0 or rng.random() < 0.5)
     alpha = recipe.cutmix if cut else recipe.mixup
     own = float(rng.beta(alpha, alpha))
@@ -51,7 +42,7 @@ def mix(images: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator
     partner = torch.where(partner ^ 1 < len(images), partner ^ 1, partner)
     others = images[partner]
     if not cut:
-        return torch.lerp(others, images, own), Targets(labels, labels[partner], own)
+        return torch.lerp(others, images, own), MixedLabels(labels, labels[partner], own)
     height, width = images.shape[2:]
     side = (1 - own) ** 0.5
     middle = rng.random(2)
@@ -60,4 +51,4 @@ def mix(images: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator
     mixed = images.clone()
     mixed[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
     pasted = (bottom - top) * (right - left) / (height * width)
-    return mixed, Targets(labels, labels[partner], 1 - pasted)
+    return mixed, MixedLabels(labels, labels[partner], 1 - pasted)

@@ -17,7 +17,8 @@ from mnascli import paths
 from mnascli.errors import UsageError
 from mnascli.nets.network import Network, build
 from mnascli.space import ZOO, Architecture, load
-from mnascli.space.layers import Conv, Layer, SqueezeExcite, lower
+from mnascli.space.layers import lower
+from mnascli.space.ops import Conv, Layer, SqueezeExcite
 from mnascli.training.checkpoint import load_checkpoint
 from mnascli.training.state_dicts import Tensors, read_state_dicts
 from mnascli.training.tensors import is_ours

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mnascli.schema import Schema
-from mnascli.space.layers import ClassifierInit
+from mnascli.space.heads import ClassifierInit
 
 STAIRCASE_FACTOR = 0.97
 STAIRCASE_EPOCHS = 2.4

@@ -20,11 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mnascli.data.arrays import Images
 from mnascli.data.dataset import Dataset
 from mnascli.errors import UsageError
 from mnascli.nets.modules import BN_MOMENTUM
@@ -33,11 +31,13 @@ from mnascli.nets.supernet import Supernet
 from mnascli.space import Architecture, Space
 from mnascli.training.average import Average
 from mnascli.training.batches import Batches, ToInput
+from mnascli.training.classification import CLASSIFICATION
 from mnascli.training.loop import ADVICE, PRECISIONS, TrainingError
 from mnascli.training.machine import DeviceChoice, choose_device, set_up_process
 from mnascli.training.optimizers import make_optimizer
 from mnascli.training.recipe import Recipe
 from mnascli.training.resume import FILE, changing, check_same, put_back
+from mnascli.training.task import Task
 from mnascli.training.tensors import read_about, read_tensors, write_tensors
 from mnascli.training.timing import one_epoch, shortened, timed
 
@@ -90,6 +90,7 @@ def train_supernet(
     device: DeviceChoice = "auto",
     folder: Path | None = None,
     save_every_s: float = 30.0,
+    task: Task = CLASSIFICATION,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> None:
     """Train `supernet` in place; it is on the CPU afterwards, with the averaged weights if the recipe averages.
@@ -116,10 +117,10 @@ def train_supernet(
     saved_at = time.monotonic()
     anchor = supernet.anchor()
 
-    def forward(images: Images, child: Architecture) -> Tensor:
+    def forward(inputs: Tensor, child: Architecture) -> Tensor:
         with torch.autocast(machine.type, PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"):
-            logits: Tensor = supernet(to_input(images), child)
-        return logits.float()
+            logits: Tensor = supernet(inputs, child)
+        return logits
 
     while state.step < steps:
         epoch, begin = divmod(state.step, batches.per_epoch)
@@ -135,8 +136,8 @@ def train_supernet(
             if state.step < warmup * steps:
                 rng = random.Random(f"warm-up {seed}/{state.step}")
                 child = _mixed(supernet.space, anchor, child, state.step / (warmup * steps), rng)
-            targets = torch.from_numpy(labels).to(machine)
-            loss = F.cross_entropy(forward(images, child), targets, label_smoothing=recipe.label_smoothing)
+            inputs, targets = task.targets(to_input(images), labels, recipe, np.random.default_rng(seed))
+            loss = task.loss(forward(inputs, child), targets, recipe)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if recipe.clip_gradient_norm:
@@ -152,9 +153,8 @@ def train_supernet(
                 judged = guide.sample(state.step)  # another child than the one that was trained
                 chosen = np.sort(random.Random(f"validation {seed}/{state.step}").sample(held_out, judged_at_once))
                 with torch.no_grad():
-                    logits = forward(dataset.validation.images[chosen], judged)
-                right = logits.argmax(1).cpu().numpy() == dataset.validation.labels[chosen]
-                guide.learn(judged, float(right.mean()))
+                    outputs = forward(to_input(dataset.validation.images[chosen]), judged)
+                guide.learn(judged, task.score_of(outputs, dataset.validation.labels[chosen]))
         loss_of_epoch = state.loss_sum.item() / batches.per_epoch
         state.loss_sum.zero_()
         if on_epoch is not None:

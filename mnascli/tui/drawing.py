@@ -10,7 +10,7 @@ from rich.text import Text
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, Block, lower
 from mnascli.space.cost import op_cost
-from mnascli.space.layers import Conv, Layer
+from mnascli.space.ops import Conv, Layer
 from mnascli.tui import words
 
 BAR = 8
@@ -33,11 +33,11 @@ def draw(text: str, narrow: bool = False) -> Text:
         by_part[part_of(layer.name)].append(layer)
     costs = {part: sum(op_cost(op).multiply_adds for one in ones for op in one.ops) for part, ones in by_part.items()}
     total = sum(costs.values()) or 1
-    said = {"stem": f"conv {net.stem_kernel}×{net.stem_kernel}{stride(net.stem_stride)}"}
+    said = {"stem": f"Conv {net.stem_kernel}×{net.stem_kernel}{stride(net.stem_stride)}"}
     for index, block in enumerate(net.blocks):
         part = f"block {index + 1}"
         said[part] = block_words(block, by_part[part])
-    said["head"] = f"conv 1×1, mean, {net.classes} classes"
+    said["head"] = f"Conv 1×1, mean, {net.classes} classes"
     lines = [Text(f"input    {net.size}×{net.size}×{net.channels}", style="bold")]
     for part, what in said.items():
         share = costs.get(part, 0) / total
@@ -60,11 +60,10 @@ def block_words(block: Block, layers: Sequence[Layer]) -> str:
     """A block's choices. A skip that no layer can have, for its stride or its filters, is not told of."""
     if not layers:
         return "left out"
-    operator = {"conv": "conv", "sep": "sepconv"}.get(block.operator, f"MBConv{block.expansion}")
     squeeze = f" SE {block.se_ratio:g}" if block.se_ratio else ""
     repeats = f" ×{block.repeats}" if block.repeats > 1 else ""
     skip = f"  ↷ {block.skip}" if any(layer.skip for layer in layers) else ""
-    return f"{operator} {block.kernel}×{block.kernel}{stride(block.stride)}{squeeze}{repeats}{skip}"
+    return f"{block.title.replace('x', '×')}{stride(block.stride)}{squeeze}{repeats}{skip}"
 
 
 def stride(value: int) -> str:

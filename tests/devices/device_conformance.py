@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from mnascli import tflite
 from mnascli.devices.device import Device, ModelError, Session, Setup
 from mnascli.errors import UsageError
+from mnascli.space import Architecture
 
 QUICK = {"warmups": 1, "warmup_min_s": 0.0, "runs": 10, "min_s": 0.0, "timeout_s": 30.0}
+
+
+def write_slow_model(folder: Path) -> Path:
+    """A network of some 7 M multiply-adds, whose 100 000 runs take minutes on any machine."""
+    return tflite.write(Architecture.parse("ds_r1_k3_s1_c64,head_c256,net_i96_o10"), folder / "slow.tflite")
 
 
 class DeviceConformance:

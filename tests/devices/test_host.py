@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from device_conformance import QUICK, DeviceConformance
+from device_conformance import QUICK, DeviceConformance, write_slow_model
 
 from mnascli import tflite
 from mnascli.devices.device import Core, DeviceError, DeviceLostError, ModelError, fastest_cores
@@ -44,8 +44,8 @@ class TestHost(DeviceConformance):
         return tflite.write(Architecture.parse(ARCHITECTURE), tmp_path / "model.tflite")
 
     @pytest.fixture
-    def slow_model(self, model: Path) -> Path:
-        return model
+    def slow_model(self, tmp_path: Path) -> Path:
+        return write_slow_model(tmp_path)
 
 
 def worker_pid(device: HostDevice) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, Cost, count, load, lower
-from mnascli.space.layers import AveragePool, Conv, round_filters, same_size
+from mnascli.space.ops import AveragePool, Conv, round_filters, same_size
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from mnascli.data.streamed import StreamedImages
 from mnascli.training import Recipe
 from mnascli.training.augment import OPERATIONS, augmented, jitter, rand_augment, random_box
 from mnascli.training.batches import Batches
+from mnascli.training.classification import CLASSIFICATION
 from mnascli.training.mixing import mix
 
 ALL = Recipe(
@@ -132,12 +133,12 @@ def test_mixing_is_of_neighbours_in_the_share_that_the_targets_say(seed, count, 
     partner = [1, 0, 3, 2, 4][:count]
     expected = [targets.own * index + (1 - targets.own) * other for index, other in enumerate(partner)]
     torch.testing.assert_close(mixed.mean((1, 2, 3)), torch.tensor(expected), rtol=1e-4, atol=1e-4)
-    logits = torch.randn(count, 3)
+    logits, recipe = torch.randn(count, 3), Recipe(label_smoothing=0.1)
     soft = targets.own * torch.eye(3)[labels] + (1 - targets.own) * torch.eye(3)[labels[partner]]
     loss = torch.nn.functional.cross_entropy(logits, soft, label_smoothing=0.1)
-    torch.testing.assert_close(targets.loss(logits, 0.1), loss)
+    torch.testing.assert_close(CLASSIFICATION.loss(logits, targets, recipe), loss)
     parts = [
-        part.loss(logits[cut], 0.1)
+        CLASSIFICATION.loss(logits[cut], part, recipe)
         for part, cut in zip(targets.chunk(2), (slice(0, -(-count // 2)), slice(-(-count // 2), None)), strict=True)
     ]
     sizes = torch.tensor([-(-count // 2), count - -(-count // 2)]) / count

@@ -123,7 +123,7 @@ def test_ctrl_c_saves_the_last_whole_step(tmp_path, monkeypatch, where):
             press()
         return evaluate(*arguments)
 
-    monkeypatch.setattr("mnascli.training.loop.evaluate", judge)
+    monkeypatch.setattr("mnascli.training.classification.evaluate", judge)
     at_end = {"on_epoch": lambda epoch, accuracy: press() if epoch == 2 else None} if where == "at its end" else {}
     try:
         with listening(), pytest.raises(KeyboardInterrupt):

@@ -82,7 +82,7 @@ def test_a_trial_and_its_neighbours(run: Path) -> None:
         await settle(pilot, app, "made")
         await pilot.press("5", "home", "enter")
         screen = await settle(pilot, app, "trial 23")
-        for said in ("MBConv3 3×3 /2 SE 0.25", "sepconv 5×5 ×2", "multiply-adds", "14×14×8", "↷ identity"):
+        for said in ("MBConv3 3×3 /2 SE 0.25", "SepConv 5×5 ×2", "multiply-adds", "14×14×8", "↷ identity"):
             assert said in screen
         assert "180 runs in 3 sessions" in screen and "5 epochs, last" in screen
         await pilot.press("n")

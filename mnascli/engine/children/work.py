@@ -14,6 +14,7 @@ from mnascli.engine.children.places import Place
 from mnascli.runs import write_atomically
 from mnascli.space import Architecture, Space
 from mnascli.training.checkpoint import save_checkpoint
+from mnascli.training.classification import CLASSIFICATION
 from mnascli.training.loop import train
 from mnascli.training.machine import set_up_process
 from mnascli.training.pictures import DataRequest
@@ -42,7 +43,8 @@ def judge_child(
     set_up_process(len(place.cores))
     dataset = data.load(recipe, to_train=False)
     shared = load_supernet(supernet, space, dataset.hash)
-    accuracy = evaluate(calibrated(shared, Architecture.parse(architecture), dataset), dataset.validation, dataset).top1
+    network = calibrated(shared, Architecture.parse(architecture), dataset)
+    accuracy = CLASSIFICATION.score(network, dataset.validation, dataset)
     return {"accuracy": accuracy, "history": [accuracy], "seconds": round(time.monotonic() - began, 3)}
 
 

@@ -17,6 +17,7 @@ from mnascli.engine.models.pictures import data_of, training_source
 from mnascli.errors import UsageError
 from mnascli.training.board import open_board
 from mnascli.training.checkpoint import save_checkpoint
+from mnascli.training.classification import CLASSIFICATION
 from mnascli.training.loop import train
 from mnascli.training.machine import DeviceChoice
 from mnascli.training.pretrained import Pretrained, load_pretrained, read_pretrained
@@ -92,9 +93,9 @@ def train_model(
         nonlocal epochs_done
         epochs_done = epoch
         spent = time.monotonic() - began
-        tell(f"{spent:6.0f} s  epoch {epoch}/{recipe.epochs}: validation accuracy {accuracy:.4f}")
+        tell(f"{spent:6.0f} s  epoch {epoch}/{recipe.epochs}: validation {CLASSIFICATION.metric} {accuracy:.4f}")
         if group.leads:
-            step(epoch, recipe.epochs, f"validation accuracy {accuracy:.4f}")
+            step(epoch, recipe.epochs, f"validation {CLASSIFICATION.metric} {accuracy:.4f}")
         if board is not None:
             board.on_epoch(epoch, accuracy)
 

@@ -3,7 +3,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byNumber = new Map(data.trials.map((row) => [row[0], row]));
-  const KINDS = { cn: ["conv", "Conv"], ds: ["sep", "SepConv"], ir: ["mbconv", "MBConv"] };
+  const KINDS = { cn: ["conv", "Conv"], ds: ["sep", "SepConv"], dsa: ["sep_act", "SepConv"], ir: ["mbconv", "MBConv"] };
   const SKIPS = { noskip: "no skip", skip: "skip: identity", pool: "skip: pool" };
   const percent = (value) => (value === null ? "-" : (100 * value).toFixed(1) + " %");
   // Three digits, which is more than a measurement holds.

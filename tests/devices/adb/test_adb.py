@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from device_conformance import QUICK, DeviceConformance
+from device_conformance import QUICK, DeviceConformance, write_slow_model
 
 from mnascli import tflite
 from mnascli.devices.adb.device import AdbDevice
@@ -56,7 +56,7 @@ class TestAdb(DeviceConformance):
 
     @pytest.fixture
     def slow_model(self, tmp_path: Path) -> Path:
-        return tflite.write(Architecture.parse("ds_r1_k3_s1_c64,head_c256,net_i96_o10"), tmp_path / "slow.tflite")
+        return write_slow_model(tmp_path)
 
 
 def test_a_session_of_the_other_flavour(phone: StandInPhone, model: Path, tmp_path: Path) -> None:

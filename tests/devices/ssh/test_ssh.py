@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from device_conformance import QUICK, DeviceConformance
+from device_conformance import QUICK, DeviceConformance, write_slow_model
 
 from mnascli import tflite
 from mnascli.devices.device import DeviceLostError
@@ -61,8 +61,8 @@ class TestSsh(DeviceConformance):
         return tflite.write(Architecture.parse("ds_r1_k3_s1_c8,head_c16,net_i16_o10"), tmp_path / "model.tflite")
 
     @pytest.fixture
-    def slow_model(self, model: Path) -> Path:
-        return model
+    def slow_model(self, tmp_path: Path) -> Path:
+        return write_slow_model(tmp_path)
 
 
 @needs_sshd
