@@ -32,7 +32,7 @@ def peak_mb() -> float:
 
 
 def run_search(trials: int) -> tuple[float, float, float, float]:
-    """Wall seconds, the log's size in MB, and peak memory in MB before and after a search of so many trials."""
+    """Wall seconds, the log's size in MB, and peak memory in MB before and after a search of that many trials."""
     objective = Objective(target_ms={DEVICE: TARGET_MS})
     with tempfile.TemporaryDirectory() as folder, create_run(Path(folder) / "run", "", {}) as run:
         run.append("target_set", target_ms={DEVICE: TARGET_MS}, why="given")
