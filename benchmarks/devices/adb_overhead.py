@@ -27,7 +27,7 @@ HOW = {"warmups": 10, "warmup_min_s": 0.1, "runs": 50, "min_s": 0.2, "timeout_s"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -3,7 +3,7 @@
     python benchmarks/devices/faults.py [--trials 200] [--times 20] [--faults cable heat ...]
 
 Two stand-in phones (stand_ins/phone.py) behind the real adb server measure as a pool; training takes no
-time. A fault strikes at even distances over the search, in turn on one phone and the other, and is mended after a
+time. A fault strikes at even intervals over the search, in turn on one phone and the other, and is repaired after a
 second where it does not end by itself. What a phone answers follows from the size of the file, so a wrong number shows.
 `failed` are trials that the search itself gave up, as it should where a model fails twice.
 """

@@ -1,7 +1,7 @@
 """Test and retest: the same architectures measured twice, the discipline's way and the naive way, in one run.
 
     python benchmarks/devices/retest.py                          30 random architectures of the quick space on the host
-    python benchmarks/devices/retest.py --device D --space mnasnet
+    python benchmarks/devices/retest.py --device D --space mnasnet --repeat 3
 
 The passes alternate: disciplined, naive, disciplined, naive. Naive is one session of 10 warm-ups and 50 runs, of which
 it takes the mean. `tau` is Kendall's between the two passes, `spread` the relative difference of a candidate's two
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--space", default="quick")
     parser.add_argument("--architectures", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeat", type=int, default=1, help="so many pairs of passes, one line each")
+    parser.add_argument("--repeat", type=int, default=1, help="pairs of passes to make, one line each")
     arguments = parser.parse_args()
     space, rng = load_space(arguments.space), random.Random(arguments.seed)
     architectures = [space.sample(rng) for _ in range(arguments.architectures)]

@@ -1,6 +1,6 @@
 """Evaluating a .tflite over a whole set: several interpreters in threads against one, in one run.
 
-    python benchmarks/files/evaluate_tflite.py [--images 10000] [--model mnasnet-small] [--size 64]
+    python benchmarks/files/evaluate_tflite.py [--images 10000] [--model mnasnet-small] [--size 64] [--rounds 3]
 
 The aim is 90 % of cores times the speed of one thread. One and many take turns, and of each the fastest round counts.
 Processes that share nothing, each with one interpreter and its part of the images, show what the machine can do at all.

@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("what", choices=("targets", "ablation"))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--shared", action="store_true", help="accuracies of the supernet instead of trainings")
-    parser.add_argument("--rows", type=int, help="use the table's first so many trainings")
+    parser.add_argument("--rows", type=int, help="use only this many of the table's trainings, the first ones")
     arguments = parser.parse_args()
     landscape = searchers.Landscape(Surrogate(arguments.rows, arguments.shared))
     if arguments.what == "targets":

@@ -6,7 +6,7 @@
     python benchmarks/search/one_shot.py finalists  the same for the best of each way of judging at each target
     python benchmarks/search/one_shot.py show  the tables, of what there is
 
-Each part goes on where it was stopped; results lie in one_shot/. All on the quick template's space and data.
+Each part is resumed where it stopped; results lie in one_shot/. All on the quick template's space and data.
 
 Both ways judge the same candidates, architectures of table.py with their latencies measured there: training
 each for an epoch (the table's seed 0), or with the weights of a supernet. The best few within a target are trained for
@@ -47,7 +47,7 @@ SHARED, EPOCHS = FOLDER / "shared.csv", FOLDER / "epochs.csv"
 EACH = "training each for an epoch"
 RANKED = 30
 FEWEST = 10  # architectures that a ranking is shown of
-PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy, where nothing is foretold
+PARTS = ("validation", "selection", "test")  # all count in the stand-alone accuracy, where nothing is predicted
 LONG_EPOCHS = 10  # of a stand-alone training, in batches of 64; all else as in the template's final one
 QUANTILES = (0.25, 0.5, 0.75)  # of the candidates' latencies: the targets
 FINALISTS = 2  # of each way and target

@@ -95,7 +95,7 @@ def run(only: list[str], seeds: range, budgets: tuple[int, ...], limit: int | No
 
 
 def results(architectures: int | None = None) -> list[dict[str, Any]]:
-    """What was run on the surrogate of so many trained architectures; None takes the latest one."""
+    """What was run on the surrogate of that many trained architectures; None takes the latest one."""
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]
     wanted = architectures or (rows[-1]["architectures"] if rows else 0)
@@ -135,8 +135,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=contenders.CONTENDERS, default=list(contenders.CONTENDERS))
     parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--rows", type=int, help="use the table's first so many trainings")
-    parser.add_argument("--tuning", action="store_true")
+    parser.add_argument("--rows", type=int, help="use only this many of the table's trainings, the first ones")
+    parser.add_argument("--tuning", action="store_true", help="seeds of their own, printed and not kept")
     arguments = parser.parse_args()
     budgets = tuple(arguments.budgets)
     if arguments.what == "show":

@@ -5,12 +5,13 @@
 Latency is linear (ridge) over what the lowering says: for each kind of op how often it occurs, its multiply-adds and
 the values it writes. Accuracy is a Gaussian process over the choices and the logarithms of multiply-adds, parameters
 and depth. Its mean is the surrogate's truth; a trial is seen with the noise between seeds that the table shows.
-Networks whose training fell apart (below 0.6; the next ones stand close together) are left out of the fit: one of them
+Networks whose training collapsed (below 0.6; the next ones stand close together) are omitted from the fit: one of them
 weighs as much as all others.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ Array = npt.NDArray[np.float64]
 class Surrogate:
     """Accuracy and latency of any architecture; fitted when it is first asked.
 
-    `limit` takes the table's first so many trainings only, so that runs of different times have the same landscape.
+    With `limit` only the first trainings of the table count, so that runs of different times have the same landscape.
     With `shared` the accuracies are not those of the trainings but the ones read off the supernet of
     one_shot.py, which come without noise.
     """
@@ -83,7 +84,7 @@ class Surrogate:
         return [self._known[one] for one in indices]
 
     def features(self, digits: Sequence[str]) -> tuple[Array, Array]:
-        """Of each architecture what accuracy and what latency are foretold from."""
+        """Of each architecture what accuracy and what latency are predicted from."""
         architectures = [self.space.decode([int(digit) for digit in one]) for one in digits]
         works = [work(one) for one in architectures]
         return np.array([self._choices(*pair) for pair in zip(digits, works, strict=True)]), np.array(works)
@@ -153,34 +154,35 @@ def read_shared() -> tuple[float, dict[str, float]]:
     return 0.0, {row["architecture"]: float(row["validation"]) for row in rows(SHARED) if row["seed"] == "0"}
 
 
-def report(name: str, truth: Array, foretold: Array, unit: float) -> str:
-    residuals = truth - foretold
+def report(name: str, truth: Array, predicted: Array, unit: float) -> str:
+    residuals = truth - predicted
     r2 = 1 - float((residuals**2).sum() / ((truth - truth.mean()) ** 2).sum())
-    tau = float(kendalltau(truth, foretold).statistic)
+    tau = float(kendalltau(truth, predicted).statistic)
     relative = float(np.median(np.abs(residuals) / truth))
     return f"| {name} | {len(truth)} | {r2:.3f} | {tau:.3f} | {relative:.1%} | {np.abs(residuals).max() * unit:.3g} |"
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     surrogate = Surrogate()
     folds = KFold(5, shuffle=True, random_state=0)
     print("five-fold cross-validation; worst error in points of accuracy and in microseconds")
     print("| what | architectures | R^2 | Kendall tau | median error | worst error |")
     print("|---|---|---|---|---|---|")
     works, choices = surrogate.features(surrogate.measured)[1], surrogate.features(surrogate.trained)[0]
-    foretold = cross_val_predict(latency_model(), works, surrogate.latencies_ms, cv=folds)
-    print(report("latency", surrogate.latencies_ms, foretold, 1000))
-    foretold = cross_val_predict(accuracy_model(), choices, surrogate.accuracies, cv=folds)
-    print(report("accuracy", surrogate.accuracies, foretold, 100))
+    predicted = cross_val_predict(latency_model(), works, surrogate.latencies_ms, cv=folds)
+    print(report("latency", surrogate.latencies_ms, predicted, 1000))
+    predicted = cross_val_predict(accuracy_model(), choices, surrogate.accuracies, cv=folds)
+    print(report("accuracy", surrogate.accuracies, predicted, 100))
     if SHARED.exists():
         shared = Surrogate(shared=True)
         choices = shared.features(shared.trained)[0]
-        foretold = cross_val_predict(accuracy_model(), choices, shared.accuracies, cv=folds)
-        print(report("accuracy with shared weights", shared.accuracies, foretold, 100))
+        predicted = cross_val_predict(accuracy_model(), choices, shared.accuracies, cv=folds)
+        print(report("accuracy with shared weights", shared.accuracies, predicted, 100))
     spread = float(surrogate.accuracies.std())
     explained = max(0.0, 1 - surrogate.noise**2 / spread**2)
     print(f"noise between seeds {surrogate.noise:.4f}, spread over architectures {spread:.4f}: of its variance at most")
-    print(f"{explained:.2f} can be foretold by anything; {len(surrogate.collapsed)} collapsed ones are left out")
+    print(f"{explained:.2f} can be predicted by anything; {len(surrogate.collapsed)} collapsed ones are omitted")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/search/table.py measure   host latencies into table/latency.csv
     python benchmarks/search/table.py show      what there is: counts, noise between seeds, hours
 
-The two can run at the same time; each goes on where it was stopped, row by row. An architecture is written as its
+The two can run at the same time; each is resumed where it stopped, row by row. An architecture is written as its
 choices, one digit a decision, in the order of the space's decisions.
 
 Half of the architectures are uniform over the space. These lie close together (the choices of seven blocks average
@@ -133,7 +133,7 @@ def show() -> None:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The rows there are; a last one that was cut off by a kill is left out."""
+    """The rows there are; a last one that was cut off by a kill is omitted."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

@@ -1,11 +1,11 @@
 """Images a second: the loader alone, the training alone, and both together, which should be the slower of the two.
 
 The pictures are JPEG files of 500 x 375 pixels and about 100 kB, as in ImageNet, made here from noise and shapes; the
-loader reads, decodes, crops by chance, mirrors, and resizes them (and does RandAugment in the second table). Beside it
+loader reads, decodes, crops at random, flips, and resizes them (and does RandAugment in the second table). Beside it
 the plain way: a Dataset that opens a picture with Pillow, decodes all of it, and does the same with Pillow, in a
 DataLoader with as many workers.
 
-    python benchmarks/speed/data_loading.py [--images 512] [--size 224] [--workers 1 2] [--rounds 3]
+    python benchmarks/speed/data_loading.py [--images 512] [--size 96] [--workers 1 2] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def images_per_s(work: Callable[[], None], images: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])

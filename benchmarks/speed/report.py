@@ -1,4 +1,6 @@
-"""How long the report of a large run takes, and how large it is. Usage: python benchmarks/speed/report.py [trials ...]
+"""How long the report of a large run takes to make, and how large it is.
+
+    python benchmarks/speed/report.py [--trials 100 1000 10000]
 
 The run is written as a search writes it: networks sampled from the paper's space, three sessions of raw runs for each.
 The aims are 10 s and 10 MB for 10,000 trials. Reading the log stands beside parsing the same lines with json alone.
@@ -6,10 +8,10 @@ The aims are 10 s and 10 MB for 10,000 trials. Reading the log stands beside par
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +25,7 @@ TARGET_MS = 75.0
 
 
 def write_run(path: Path, trials: int, batch: int = 20) -> None:
-    """A finished search of so many trials on one device."""
+    """A finished search of that many trials on one device."""
     rng = random.Random(0)
     space = load_space("mnasnet")
     path.mkdir(parents=True)
@@ -68,9 +70,12 @@ def write_samples(folder: Path, ms: float, rng: random.Random) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 10_000])
+    arguments = parser.parse_args()
     print("| trials | log MB | parse the log with json alone (s) | gather (s) | page (s) | text (s) | page MB |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
-    for trials in [int(argument) for argument in sys.argv[1:]] or [100, 1000, 10_000]:
+    for trials in arguments.trials:
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"
             write_run(run, trials)

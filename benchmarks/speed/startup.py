@@ -1,10 +1,13 @@
-"""How long `mnas --help` takes beside the interpreter's own start. Usage: python benchmarks/speed/startup.py [repeats]
+"""How long `mnas --help` takes beside the interpreter's own start.
 
-The aim is 0.25 s on an idle machine; the ratio is what can be compared. All run by turns, the fastest of each counts.
+    python benchmarks/speed/startup.py [--repeats 10]
+
+The aim is 0.25 s on an idle machine; the ratio is what can be compared. All run in turns, the fastest of each counts.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -18,9 +21,11 @@ COMMANDS = {
 
 
 def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=10)
+    arguments = parser.parse_args()
     fastest = dict.fromkeys(COMMANDS, float("inf"))
-    for _ in range(repeats):
+    for _ in range(arguments.repeats):
         for name, arguments in COMMANDS.items():
             began = time.perf_counter()
             subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
