@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Self
 
@@ -126,6 +127,29 @@ class SpaceConfig(Schema):
         """The filters that a multiple of a block's base comes out as."""
         unit = self.filters_multiple_of
         return int(block.filters * multiple / unit + 0.5) * unit
+
+
+def at_size(config: SpaceConfig, size: int) -> SpaceConfig:
+    """The space for pictures of another size, its last feature maps staying about as large as they were.
+
+    Where the size is half as large (or smaller), the first strided convolution gets stride 1, once for each halving;
+    where it is twice as large, the first one of stride 1 gets stride 2: the stem, then the blocks in their order.
+    """
+    halvings = math.trunc(math.log2(size / config.input.size))
+    strides = [config.stem.stride, *(block.stride for block in config.blocks)]
+    before, after = (1, 2) if halvings > 0 else (2, 1)
+    changed = [index for index, stride in enumerate(strides) if stride == before][: abs(halvings)]
+    for index in changed:
+        strides[index] = after
+    blocks = [
+        block.model_copy(update={"stride": stride}) for block, stride in zip(config.blocks, strides[1:], strict=True)
+    ]
+    values = {
+        "input": config.input.model_copy(update={"size": size}),
+        "stem": config.stem.model_copy(update={"stride": strides[0]}),
+        "blocks": tuple(blocks),
+    }
+    return SpaceConfig.model_validate(config.model_copy(update=values).model_dump())
 
 
 def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...]]:

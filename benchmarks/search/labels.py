@@ -1,0 +1,131 @@
+"""Which short training tells which network is best? Networks of the template `photos`, trained short and in full.
+
+    python benchmarks/search/labels.py train --data CIFAR10 [--core 0]    resumable; hours: minutes for each training
+    python benchmarks/search/labels.py show
+
+The pool: random networks of 2.5 to 9 million multiply-adds and the template's plain skeletons in that range. Each is
+trained for 1 and 3 epochs with one seed, and in full (12 epochs) with others, which are the labels. Results lie in
+cifar/labels.jsonl: the loss and the validation accuracy of each epoch, the mean training loss over the second half, and
+the accuracy on the held-out selection and test parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import cifar
+
+from mnascli import nets
+from mnascli.data import Dataset
+from mnascli.space import Architecture, count
+from mnascli.training.loop import train
+from mnascli.training.recipe import Recipe
+from mnascli.training.scoring import evaluate
+
+FILE = Path(__file__).with_name("cifar") / "labels.jsonl"
+FEWEST, MOST = 2.5e6, 9.3e6  # multiply-adds
+POOL = 30
+SHORT = (1, 3)  # epochs
+FULL = 12
+SHORT_SEED, LABEL_SEEDS = 0, (1, 2, 3)
+
+
+def pool() -> list[tuple[str, Architecture]]:
+    """Names and networks: the plain skeletons in the range, then random networks."""
+    space, rng = cifar.space(), random.Random(0)
+    found = [
+        (f"plain {operator} x{width:g}", space.decode(cifar.plain(operator, width)))
+        for operator in ("sep", "mbconv3", "mbconv6", "conv")
+        for width in (0.75, 1.0, 1.25)
+    ]
+    found = [(name, net) for name, net in found if count(net).multiply_adds <= MOST]
+    while len(found) < POOL:
+        net = space.sample(rng)
+        if FEWEST <= count(net).multiply_adds <= MOST:
+            found.append((f"random {len(found)}", net))
+    return found
+
+
+def recipe_of(epochs: int) -> Recipe:
+    """The template's full recipe for so many epochs; the warm-up takes its share of them."""
+    full = cifar.config().final.recipe
+    warmup = full.warmup_epochs if epochs == FULL else epochs * full.warmup_epochs / full.epochs
+    return full.model_copy(update={"epochs": epochs, "warmup_epochs": warmup})
+
+
+def wanted() -> list[tuple[str, Architecture, int, int]]:
+    """Every training in the order in which it is worth having: name, network, epochs, seed."""
+    rounds = [(epochs, SHORT_SEED) for epochs in SHORT] + [(FULL, seed) for seed in LABEL_SEEDS]
+    return [(name, net, epochs, seed) for epochs, seed in rounds for name, net in pool()]
+
+
+def trained(net: Architecture, dataset: Dataset, epochs: int, seed: int) -> dict[str, Any]:
+    """One training and all that it says."""
+    began, losses = time.monotonic(), list[tuple[int, float]]()
+    network = nets.build(net, seed)
+    recipe = recipe_of(epochs)
+    done = train(
+        network, dataset, recipe, seed=seed, threads=1, on_steps=lambda step, loss, rate: losses.append((step, loss))
+    )
+    steps = epochs * (len(dataset.train.labels) // recipe.batch_size)
+    late = [loss for step, loss in losses if step > steps / 2]
+    return {
+        "history": list(done.history),
+        "late_loss": sum(late) / len(late),
+        "selection": evaluate(network, dataset.selection, dataset).top1,
+        "test": evaluate(network, dataset.test, dataset).top1,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def rows() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in FILE.read_text().splitlines()] if FILE.exists() else []
+
+
+def run(source: Path) -> None:
+    dataset = cifar.pictures(source, source.with_name(f"{source.name}-{cifar.A_CLASS}"))
+    there = {(row["name"], row["epochs"], row["seed"]) for row in rows()}
+    FILE.parent.mkdir(exist_ok=True)
+    for name, net, epochs, seed in wanted():
+        if (name, epochs, seed) in there:
+            continue
+        values = {"name": name, "architecture": str(net), "epochs": epochs, "seed": seed}
+        values |= trained(net, dataset, epochs, seed)
+        with FILE.open("a") as file:
+            file.write(json.dumps(values) + "\n")
+        print(name, epochs, seed, values["test"], values["seconds"], flush=True)
+
+
+def show() -> None:
+    """How much of it is there, and the accuracies so far; regret and tau come with the rungs that use it."""
+    for (epochs, seed), group in itertools.groupby(rows(), lambda row: (row["epochs"], row["seed"])):
+        accuracies = [row["test"] for row in group]
+        print(f"{epochs:2} epochs, seed {seed}: {len(accuracies)} of {POOL} networks, test accuracy "
+              f"{min(accuracies):.3f} to {max(accuracies):.3f}")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("train", "show"))
+    parser.add_argument("--data", type=Path, help="CIFAR-10 as train/ and test/ with a folder a class")
+    parser.add_argument("--core", type=int, help="train on this core alone")
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    if options.part == "show":
+        show()
+    elif options.data is None:
+        parser.error("train needs --data")
+    else:
+        run(options.data)
+
+
+if __name__ == "__main__":
+    main()
