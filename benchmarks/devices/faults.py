@@ -29,7 +29,7 @@ from mnascli.devices.adb.setup import set_up_phone
 from mnascli.devices.finding import find_device
 from mnascli.engine.benches.bench import open_benches
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.opening import describe
+from mnascli.engine.opening import opened_devices
 from mnascli.engine.search_loop import search
 from mnascli.runs import EventReader, RunState, create_run
 from mnascli.search import Objective, create_searcher
@@ -129,7 +129,7 @@ def run_search(path: Path, phones: list[StandInPhone], name: str, trials: int, t
     try:
         with create_run(path, "", {}) as run:
             run.listeners.append(strike)
-            run.append("devices_opened", devices=describe([bench]))
+            run.append("devices_opened", devices=opened_devices([bench]))
             targets = {bench.name: 3.0}
             run.append("target_set", target_ms=targets, why="benchmark")
             evaluator = LocalEvaluator([bench], Instant(), {}, 0, run.trial_folder)

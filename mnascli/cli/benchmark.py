@@ -65,7 +65,7 @@ def benchmark(
             width=width,
             size=size,
             classes=classes,
-            tell=say_news,
+            on_news=say_news,
             doing=working.note,
             say=working.say,
         )

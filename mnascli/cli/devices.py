@@ -147,7 +147,7 @@ def measure(
             width=width,
             size=size,
             classes=classes,
-            tell=say_news,
+            on_news=say_news,
             doing=working.note,
             say=working.say,
         )

@@ -68,12 +68,12 @@ def show_front(
 
     Example: mnas runs front demo --target-ms 20
     """
-    from mnascli.engine.front import describe, device_of
+    from mnascli.engine.front import device_of, summary
     from mnascli.runs import UNSURE_MEANS, find_run, mark, read_state
 
     path = find_run(run, runs)
     state = read_state(path)
-    found = describe(state, device_of(state, device), target_ms or [])
+    found = summary(state, device_of(state, device), target_ms or [])
     if as_json:
         print_json({"run": str(path), **found})
     else:

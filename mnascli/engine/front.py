@@ -33,7 +33,7 @@ def device_of(state: RunState, device: str | None) -> str:
     return device or there[0]
 
 
-def describe(state: RunState, device: str, targets_ms: Sequence[float]) -> dict[str, Any]:
+def summary(state: RunState, device: str, targets_ms: Sequence[float]) -> dict[str, Any]:
     """Front and winners, JSON-ready. Raises MnasError where no trial gave a result."""
     points = front_of(state, device)
     if not points:

@@ -130,18 +130,20 @@ def _close(benches: Sequence[Bench]) -> None:
 
 def _open(run: Run, config: Config, dataset: Dataset, space: Space, benches: list[Bench]) -> Search:
     for bench in benches:
-        bench.tell = _teller(run, bench.name)
+        bench.on_news = _teller(run, bench.name)
     if benches:
-        run.append("devices_opened", devices=describe(benches))
+        run.append("devices_opened", devices=opened_devices(benches))
     for bench in benches:
         for member in bench.pool.members:
             if member.away:
-                bench.tell(News("device_lost", member.device.serial, "not there when the search went on: waited for"))
+                bench.on_news(
+                    News("device_lost", member.device.serial, "not there when the search went on: waited for")
+                )
     executor = open_executor(config)
     return Search(run, config, dataset, space, benches, executor)
 
 
-def describe(benches: Sequence[Bench]) -> list[dict[str, str]]:
+def opened_devices(benches: Sequence[Bench]) -> list[dict[str, str]]:
     """Every device of the benches, as the event `devices_opened` has them."""
     return [
         {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnascli import tflite
+from mnascli.devices.backends import KINDS
 from mnascli.devices.device import Device, ModelError, Session, Setup
 from mnascli.errors import UsageError
 from mnascli.space import Architecture
@@ -35,7 +36,7 @@ class DeviceConformance:
         raise NotImplementedError
 
     def test_has_an_identity(self, device: Device) -> None:
-        assert device.name and device.serial and device.kind in ("host", "adb", "ssh")
+        assert device.name and device.serial and device.kind in KINDS
         assert len(device.fingerprint) > len(device.serial)
         assert Setup.from_json(json.loads(json.dumps(device.setup.to_json()))) == device.setup
 

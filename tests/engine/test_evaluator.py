@@ -17,7 +17,7 @@ from mnascli.devices.profiles import Match, Profile
 from mnascli.devices.store import LatencyStore
 from mnascli.engine.benches.bench import Bench
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.opening import describe
+from mnascli.engine.opening import opened_devices
 from mnascli.engine.search_loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.errors import NoDeviceError, UsageError
@@ -43,7 +43,7 @@ def bench(name: str, *devices: ScriptedDevice, store: LatencyStore | None = None
 
 def run_search(run: Run, benches: Sequence[Bench], executor: Instant | None = None) -> None:
     if not run.state.targets_ms:
-        run.append("devices_opened", devices=describe(benches))
+        run.append("devices_opened", devices=opened_devices(benches))
         run.append("target_set", target_ms=targets_by_device({"pixel": 1.0, "pi": 2.0}, benches), why="test")
     evaluator = LocalEvaluator(benches, executor or Instant(), {}, 0, run.trial_folder)
     objective = Objective(target_ms=run.state.targets_ms)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mnascli.engine.front import describe, device_of, front_of, winners
+from mnascli.engine.front import device_of, front_of, summary, winners
 from mnascli.errors import MnasError, UsageError
 from mnascli.runs import Run, create_run
 
@@ -39,7 +39,7 @@ def test_winners_for_several_targets_out_of_one_run(run: Run) -> None:
 def test_full_trainings_stand_beside_the_proxy(run: Run) -> None:
     for seed, test in enumerate((0.8, 0.9)):
         run.append("long_trained", model="trial-4", seed=seed, trial=4, test=test)
-    last = describe(run.state, "host", [20.0])["front"][-1]
+    last = summary(run.state, "host", [20.0])["front"][-1]
     assert (last["trial"], last["accuracy"]) == (4, 0.9)
     assert last["test"] == pytest.approx(0.85)
 
@@ -51,4 +51,4 @@ def test_what_cannot_be_drawn_is_told(tmp_path: Path, run: Run) -> None:
         with pytest.raises(MnasError, match="measured nothing yet"):
             device_of(empty.state, None)
         with pytest.raises(MnasError, match="no trial"):
-            describe(empty.state, "host", [])
+            summary(empty.state, "host", [])

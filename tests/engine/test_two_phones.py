@@ -13,7 +13,7 @@ from mnascli.devices.adb.setup import set_up_phone
 from mnascli.devices.finding import find_device
 from mnascli.engine.benches.bench import open_benches
 from mnascli.engine.evaluator import LocalEvaluator
-from mnascli.engine.opening import describe
+from mnascli.engine.opening import opened_devices
 from mnascli.engine.search_loop import search
 from mnascli.engine.targets import targets_by_device
 from mnascli.runs import EventReader, create_run
@@ -51,7 +51,7 @@ def test_every_trial_is_measured_on_each(tmp_path: Path, phones: list[StandInPho
         with create_run(tmp_path / "run", "", {}) as run:
             cable = Cable(phones[0])
             run.listeners.append(cable.watch)
-            run.append("devices_opened", devices=describe(benches))
+            run.append("devices_opened", devices=opened_devices(benches))
             targets = targets_by_device({"pixel-6": 3.0, "host": 0.1}, benches)
             run.append("target_set", target_ms=targets, why="test")
             evaluator = LocalEvaluator(benches, Instant(), {}, 0, run.trial_folder)

@@ -36,13 +36,13 @@ def _ignore(news: News) -> None:
 class Bench:
     """Measures architectures and files on the devices of one kind, under one name.
 
-    `store` is None where nothing known may be used. `tell` hears what becomes of the devices. Where the profile says
+    `store` is None where nothing known may be used. `on_news` hears what becomes of the devices. Where the profile says
     int8, the quantized twin of each architecture is measured.
     """
 
     pool: Pool
     store: LatencyStore | None = None
-    tell: Callable[[News], None] = _ignore
+    on_news: Callable[[News], None] = _ignore
     _folder: tempfile.TemporaryDirectory[str] = field(default_factory=lambda: tempfile.TemporaryDirectory("mnas"))
 
     @property
@@ -120,7 +120,7 @@ class Bench:
         results: dict[int, Latency | ModelError] = {}
         for item in items:
             if isinstance(item, News):
-                self.tell(item)
+                self.on_news(item)
             else:
                 results[item.index] = item.result
         return [results[index] for index in range(count)]

@@ -26,14 +26,14 @@ def benchmark(
     width: float | None = None,
     size: int | None = None,
     classes: int | None = None,
-    tell: Callable[[News], None] = lambda news: None,
+    on_news: Callable[[News], None] = lambda news: None,
     doing: Callable[[str], None] = lambda text: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
 
     Width and classes apply to models; size also to files that leave open the size of their pictures, and is refused for
-    the others. Models are measured in the precision of the device's profile, files as they are. `tell` hears of devices
+    the others. Models are measured in the precision of the device's profile, files as they are. `on_news` hears of devices
     that go away, are waited for and come back, `doing` what is being done, `say` of files that take several pictures.
     """
     results = []
@@ -54,7 +54,7 @@ def benchmark(
             if (pictures := _pictures(fixed[model])) > 1:
                 say(f"{model}: takes {pictures} pictures at once: its latency is that of all of them")
         for bench in open_benches(devices):
-            bench.tell, bench.pool.tell = tell, doing
+            bench.on_news, bench.pool.tell = on_news, doing
             try:
                 files = [
                     bench.write(architectures[model], Path(folder) / f"{index}.tflite")

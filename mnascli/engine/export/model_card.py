@@ -19,7 +19,7 @@ STEPS = ("decoding", "crop", "channels", "resizing", "normalisation")
 NO_LICENCE = "not stated: that of the training pictures may bind the weights too"
 
 
-def describe(
+def card_of(
     architecture: Architecture,
     about: About,
     exported: Mapping[str, Any],

@@ -128,7 +128,7 @@ def export(
             "verdict": {bench.name: one.verdict for bench, one in zip(benches, latencies, strict=True)},
             **_arithmetic(made),
         }
-        card = model_card.describe(network.architecture, about, result, latencies, options.licence)
+        card = model_card.card_of(network.architecture, about, result, latencies, options.licence)
         with replacing(file) as temporary:
             temporary.write_bytes(made.read_bytes())
         result["model_card"] = [path.name for path in model_card.write(card, file)]
