@@ -21,3 +21,12 @@ def test_every_key_is_described() -> None:
     for line in (ROOT / "docs" / "templates.md").read_text().splitlines():
         if line.startswith("| `"):
             assert not re.search(r"\|\s*\|$", line), f"no description: {line}"
+
+
+def test_the_map_of_the_house_names_files_that_are_there() -> None:
+    """Of docs/architecture.md: the paths in its tables, of the package or from the top; those of something new apart."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = {path for path in re.findall(r"`([a-z_]+/[a-z_/.]+)`", text) if "<" not in path}
+    assert len(named) > 15
+    missing = [path for path in named if not (ROOT / path).exists() and not (ROOT / "mnascli" / path).exists()]
+    assert not missing
