@@ -5,7 +5,7 @@ import random
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from mnascli.engine.children.executor import Finished, Started, Task, TaskEvent
+from mnascli.engine.children.executor import Finished, Started, Task, TaskEvent, TaskFailed
 from mnascli.engine.children.places import Place
 from mnascli.engine.search_loop import Outcome, TrialWork
 from mnascli.space import Space, make_space
@@ -39,10 +39,31 @@ def evaluate(work: Sequence[TrialWork]) -> Iterator[Outcome]:
             reason = {"stage": "train", "kind": f"kind{one.trial % 3}", "reason": "made to fail"}
             outcomes.append((trained_at, Outcome("failed", one.trial, reason)))
         elif one.needs_training:
-            values = {"accuracy": accuracy, "history": [accuracy], "seconds": 1.0}
+            values = {"accuracy": accuracy, "history": [accuracy], "seconds": 1.0, "loss": 1 - accuracy}
             outcomes.append((trained_at, Outcome("trained", one.trial, values)))
     for _, outcome in sorted(outcomes, key=lambda one: one[0]):
         yield outcome
+
+
+class Longer:
+    """An executor for the trainings of rungs, which take no time; the longer, the better, and every tenth fails."""
+
+    places = (Place((0,)),)
+
+    def map(self, tasks: Sequence[Task]) -> Generator[TaskEvent, None, None]:
+        for task in tasks:
+            recipe, seed = task.arguments["recipe"], task.arguments["seed"]
+            rng = random.Random(f"{task.arguments['architecture']} {seed}")
+            yield Started(task.key, 0)
+            if rng.random() < 0.1:
+                yield TaskFailed(task.key, "memory", "ran out of memory")
+                continue
+            accuracy = rng.uniform(0.3, 0.6) + recipe.epochs / 100
+            values = {"accuracy": accuracy, "history": [accuracy], "loss": 1 - accuracy, "seconds": 1.0}
+            yield Finished(task.key, values)
+
+    def reserve(self, cores: Collection[int]) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Instant:

@@ -24,7 +24,7 @@ def test_every_key_is_described() -> None:
 
 
 def test_the_map_of_the_house_names_files_that_are_there() -> None:
-    """Of docs/architecture.md: the paths in its tables, of the package or from the top; those of something new apart."""
+    """The paths in docs/architecture.md, of the package or from the top, but for those of something new."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     named = {path for path in re.findall(r"`([a-z_]+/[a-z_/.]+)`", text) if "<" not in path}
     assert len(named) > 15

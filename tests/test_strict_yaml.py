@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnascli.devices.profiles import load_profile
-from mnascli.engine.config import final_recipe, load, resolve
+from mnascli.engine.config import load, resolve
+from mnascli.engine.models.recipe import final_recipe
 from mnascli.errors import UsageError
 from mnascli.strict_yaml import StrictYamlError
 from mnascli.strict_yaml import load as read

@@ -88,7 +88,7 @@ def train(
     Several GPUs: torchrun --nproc-per-node 8 -m mnascli train ...
     """
     from mnascli.cli.progress import Working
-    from mnascli.engine.config import final_recipe
+    from mnascli.engine.models.recipe import final_recipe
     from mnascli.engine.models.train import Options, is_begun, train_model
 
     flags = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze or None}

@@ -5,18 +5,17 @@ Flag > environment (MNAS_*) > config file > template > default. What results is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mnascli.engine.children.factory import EXECUTORS
-from mnascli.engine.models.find import find_model
 from mnascli.errors import UsageError
 from mnascli.resources import folder
-from mnascli.schema import Location, Schema, YamlFile, load_text, parse, read_yaml
+from mnascli.schema import Location, PlacedError, Schema, YamlFile, parse, read_yaml
 from mnascli.search.objective import Kind, check_target
 from mnascli.search.searcher import SEARCHERS, searcher_class
 from mnascli.space.configuration import SpaceConfig
@@ -109,6 +108,18 @@ class SupernetConfig(Schema):
     )
 
 
+class RungConfig(Schema):
+    """A longer training of the best candidates of each batch."""
+
+    epochs: int = Field(ge=1, le=100_000, description="Passes over the training part; all else is the proxy's.")
+    share: float = Field(gt=0, le=1, description="Share of a batch's candidates that are trained on it, one at least.")
+    by: Literal["loss", "accuracy"] = Field(
+        "accuracy",
+        description="What of the rung below decides: `loss`, the mean training loss over its second half, or "
+        "`accuracy` on the validation part.",
+    )
+
+
 class FinalConfig(Schema):
     """What comes after the search."""
 
@@ -177,8 +188,26 @@ class Config(Schema):
     )
     supernet: SupernetConfig = Field(SupernetConfig(), description="For evaluator supernet.")
     proxy: Recipe = Field(Recipe(), description="The short training of each candidate.")
+    rungs: tuple[RungConfig, ...] = Field(
+        (), description="Longer trainings of the best of each batch; none: the proxy alone decides."
+    )
     final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
     space: SpaceConfig = Field(description="The architectures that may be built.")
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> Self:
+        epochs = [self.proxy.epochs, *(rung.epochs for rung in self.rungs)]
+        shares = [1.0, *(rung.share for rung in self.rungs)]
+        for index in range(len(self.rungs)):
+            if epochs[index + 1] <= epochs[index]:
+                said = f"{epochs[index + 1]} epochs after {epochs[index]}: each rung trains longer than the one before"
+                raise PlacedError(("rungs", index, "epochs"), said)
+            if shares[index + 1] > shares[index]:
+                said = f"{shares[index + 1]:g} after {shares[index]:g}: no rung takes more than the one before"
+                raise PlacedError(("rungs", index, "share"), said)
+        if self.rungs and self.evaluator == "supernet":
+            raise PlacedError(("rungs",), "the candidates of a supernet are not trained: leave rungs out")
+        return self
 
     @field_validator("executor")
     @classmethod
@@ -267,40 +296,20 @@ def data_of(config: Config) -> str:
     return config.data
 
 
-def final_recipe(
-    model: str, runs: Path, template: str | None, settings: Sequence[str], flags: Mapping[str, Any]
-) -> Recipe:
-    """The long training's recipe: the template's, or that of the run that `model` names, or the default template's.
-
-    `settings` (KEY=VALUE) and `flags` (None is 'not given') change single values. Raises UsageError for bad ones.
-    """
-    run = find_model(model, runs).run if template is None else None
-    config = load(run / "config.yaml") if run is not None else resolve(template, None, {})
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals:
-            raise UsageError(f"--set {setting}: KEY=VALUE was expected, as in mixup=0.2")
-        if key in changes:
-            raise UsageError(f"--set {setting}: {key} stands twice")
-        changes[key], _ = load_text(value, f"--set {setting}")
-    return parse(Recipe, _merge(_merge(config.final.recipe.model_dump(), changes), flags), "options")
-
-
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """As `_merge`, but options of one searcher do not become those of another."""
-    result, mine = _merge(below, above), above.get("searcher")
+    """As `merged`, but options of one searcher do not become those of another."""
+    result, mine = merged(below, above), above.get("searcher")
     if isinstance(mine, Mapping) and mine.get("name") not in (None, (below.get("searcher") or {}).get("name")):
         result["searcher"]["options"] = mine.get("options") or {}
     return result
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` over `below`, mappings joined key by key; None in `above` gives way."""
     result = dict(below)
     for key, value in above.items():
         if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-            result[key] = _merge(result[key], value)
+            result[key] = merged(result[key], value)
         elif value is not None:
             result[key] = value
     return result

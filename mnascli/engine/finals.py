@@ -6,6 +6,7 @@ next takes its place, and a network to compare with is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from mnascli.engine.children.executor import Finished, Task, TaskFailed
 from mnascli.engine.children.work import train_fully
 from mnascli.engine.opening import Search
 from mnascli.engine.predicting import PREDICTED
+from mnascli.engine.rungs import is_near
 from mnascli.engine.targets import of_model, scale_to_latency
 from mnascli.errors import MnasError, NoDeviceError
 from mnascli.runs import Trial
@@ -71,11 +73,14 @@ def _finalists(search: Search) -> list[Trial]:
     failed = {model for model, of_seed in state.long_failures if of_seed == seed}
     chosen = {one: state.trials[one] for one in state.finalists if name_of(one) not in failed}
     networks, places = set[str](), search.config.final.finalists
-    for trial in state.ranking():
+    able = [
+        one for one in state.ranking() if PREDICTED not in one.verdict.values() and name_of(one.trial) not in failed
+    ]
+    # Those near the target take half of the places, if there are so many: short trainings like small networks.
+    near = [trial for trial in able if is_near(state, trial)][: math.ceil(places / 2)]
+    for trial in [*near, *able]:
         if not places:
             break
-        if PREDICTED in trial.verdict.values() or name_of(trial.trial) in failed:
-            continue
         network = trial.network or network_id(Architecture.parse(trial.architecture))
         if network not in networks:
             networks.add(network)

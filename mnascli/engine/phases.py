@@ -12,6 +12,7 @@ from mnascli.engine.evaluator import LocalEvaluator
 from mnascli.engine.export.tflite import export
 from mnascli.engine.opening import Search
 from mnascli.engine.predicting import measure_best
+from mnascli.engine.rungs import Rungs, ranked
 from mnascli.engine.targets import of_model, targets_by_device
 from mnascli.errors import NoDeviceError
 from mnascli.runs import Trial
@@ -91,6 +92,10 @@ def _search(search: Search) -> None:
         evaluate = LocalEvaluator(
             search.benches, search.executor, training, config.seed, run.trial_folder, timeout_s=config.trial_timeout_s
         )
+    rungs = Rungs(
+        config.rungs, config.proxy, search.executor, {"data": search.data}, config.seed, run.trial_folder,
+        config.trial_timeout_s,
+    )  # fmt: skip
     if run.state.phase in ("target", "supernet") or len(run.state.trials) < config.trials:
         run.enter("search")
     search_loop.search(
@@ -101,7 +106,10 @@ def _search(search: Search) -> None:
         trials=config.trials,
         batch=config.batch,
         failures=config.failures_in_a_row,
+        climb=rungs.climb,
     )
+    if config.rungs and (order := ranked(run.state, config.rungs)) != run.state.rungs_ranked:
+        run.append("rungs_ranked", rungs=order)
     if config.evaluator == "supernet":
         measure_best(run, search.benches, objective, config.supernet.measured)
 

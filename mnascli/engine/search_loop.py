@@ -53,7 +53,15 @@ class SearchStoppedError(MnasError):
 
 
 def search(
-    run: Run, searcher: Searcher, evaluate: Evaluate, objective: Objective, *, trials: int, batch: int, failures: int
+    run: Run,
+    searcher: Searcher,
+    evaluate: Evaluate,
+    objective: Objective,
+    *,
+    trials: int,
+    batch: int,
+    failures: int,
+    climb: Callable[[Run, Objective], None] = lambda run, objective: None,
 ) -> None:
     """Go on with a run until it has `trials` trials, `batch` of them at a time.
 
@@ -61,10 +69,10 @@ def search(
     """
     if run.state.searcher_file is not None:
         searcher.load_state_dict(_load_state(run, run.state.searcher_file))
-        _finish_batch(run, searcher, evaluate, objective, failures)
+        _finish_batch(run, searcher, evaluate, objective, failures, climb)
     while len(run.state.trials) < trials:
         _ask(run, searcher, min(batch, trials - len(run.state.trials)))
-        _finish_batch(run, searcher, evaluate, objective, failures)
+        _finish_batch(run, searcher, evaluate, objective, failures, climb)
 
 
 def _ask(run: Run, searcher: Searcher, count: int) -> None:
@@ -102,7 +110,14 @@ def _load_state(run: Run, file: str) -> dict[str, Any]:
         ) from error
 
 
-def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: Objective, failures: int) -> None:
+def _finish_batch(
+    run: Run,
+    searcher: Searcher,
+    evaluate: Evaluate,
+    objective: Objective,
+    failures: int,
+    climb: Callable[[Run, Objective], None],
+) -> None:
     """Evaluate what the last batch still lacks, and tell the searcher about all of it, in the order asked."""
     batch = run.state.batch
     for trial in batch:
@@ -121,6 +136,7 @@ def _finish_batch(run: Run, searcher: Searcher, evaluate: Evaluate, objective: O
             _reward_if_complete(run, trial, objective)
             if run.state.failures_alike >= failures:
                 _stop(run, trial)
+    climb(run, objective)
     searcher.tell([_result(trial, objective, run) for trial in batch])
 
 
@@ -169,7 +185,9 @@ def _result(trial: Trial, objective: Objective, run: Run) -> Result:
         return Result(architecture, objective.reward(run.state.worst_accuracy or 0.0, latency_ms), None, latency_ms)
     if trial.reward is None:
         return Result(architecture, objective.failed)
-    return Result(architecture, trial.reward, trial.accuracy, dict(trial.latency_ms))
+    known = trial if trial.repeats is None else run.state.trials[trial.repeats]
+    reward = trial.reward if known.reward is None else known.reward
+    return Result(architecture, reward, run.state.estimate(known), dict(trial.latency_ms))
 
 
 def _stop(run: Run, trial: Trial) -> None:

@@ -118,6 +118,33 @@ EVENTS: dict[str, Kind] = {
     "trained": _of_trial(
         "its short training ended",
         {"accuracy": "on the validation part", "history": "accuracy by epoch", "seconds": "of the child"},
+        {"loss": "mean over the second half of the training (not in older logs)"},
+    ),
+    "promoted": Kind(
+        "the best of the batch at one rung are trained on the next",
+        {"step": "number of the batch", "rung": "that they go to, from 1", "trials": "their numbers"},
+    ),
+    "rung_trained": _of_trial(
+        "its training on a rung ended",
+        {
+            "rung": "from 1",
+            "accuracy": "on the validation part",
+            "history": "accuracy by epoch",
+            "loss": "mean over the second half of the training",
+            "seconds": "of the child",
+        },
+    ),
+    "rung_failed": _of_trial(
+        "its training on a rung failed; what is known of it from the rungs below stands",
+        {"rung": "from 1", "kind": "what failures alike have in common", "reason": "in one line"},
+    ),
+    "estimated": _of_trial(
+        "what its accuracy on the highest rung would be, as the searcher is told",
+        {"rung": "the highest that it was trained on", "accuracy": "the estimate", "reward": "for it"},
+    ),
+    "rungs_ranked": Kind(
+        "how well each rung ranked those that were trained on the next",
+        {"rungs": "a list of rung (from 0), by (loss or accuracy), tau (Kendall's, null of less than 3), trials"},
     ),
     "done": _of_trial("it has all its results", {"reward": "which the searcher is told"}),
     "repeated": _of_trial(

@@ -23,6 +23,8 @@ class Trial:
     `stored` is when a latency was measured, by device, of those that are from the store.
     `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed. `network` is equal for
     architectures of the same layers, '' in older logs; `repeats` is the earlier trial that the results are from.
+    `rungs` has its accuracy and `losses` its mean training loss by rung, `rung_failures` why a rung gave neither;
+    `is_estimated` once the searcher's estimate of it is in the log.
     """
 
     trial: int
@@ -40,6 +42,15 @@ class Trial:
     ended: float | None = None
     network: str = ""
     repeats: int | None = None
+    losses: dict[int, float] = field(default_factory=dict)
+    rungs: dict[int, float] = field(default_factory=dict)
+    rung_failures: dict[int, str] = field(default_factory=dict)
+    is_estimated: bool = False
+
+    @property
+    def rung(self) -> int:
+        """The highest that it was trained on; 0 is the short training of all."""
+        return max(self.rungs, default=0)
 
     @property
     def finished(self) -> bool:
@@ -94,8 +105,11 @@ class RunState:
     warnings: list[str] = field(default_factory=list)
     failures_alike: int = 0  # failures of one stage and kind in a row, up to the last event
     last_failure: tuple[str, str] | None = None
+    promoted: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # trials by step and rung
+    rungs_ranked: list[dict[str, Any]] = field(default_factory=list)
     trials_wanted: int | None = None  # what a resumed search was told, over its configuration
     worst_accuracy: float | None = None  # of the trials that are done
+    _gains: dict[int, tuple[int, float]] = field(default_factory=dict)  # by rung: pairs, sum of differences
     stopped: str | None = None
     is_finished: bool = False
     began: float | None = None
@@ -139,6 +153,10 @@ class RunState:
             self.trials |= {trial.trial: trial for trial in self.batch}
         elif kind in TRIAL_EVENTS:
             self._apply_to_trial(self.trials[event["trial"]], event)
+        elif kind == "promoted":
+            self.promoted[event["step"], event["rung"]] = list(event["trials"])
+        elif kind == "rungs_ranked":
+            self.rungs_ranked = list(event["rungs"])
         elif kind == "long_trained":
             self.long_runs[event["model"], event["seed"]] = _body(event)
         elif kind == "long_failed":
@@ -196,6 +214,13 @@ class RunState:
                 trial.reward = event["reward"]
             case "trained":
                 trial.accuracy, trial.history = event["accuracy"], list(event["history"])
+                self._climbed(trial, 0, event)
+            case "rung_trained":
+                self._climbed(trial, event["rung"], event)
+            case "rung_failed":
+                trial.rung_failures[event["rung"]] = event["reason"]
+            case "estimated":
+                trial.reward, trial.is_estimated = event["reward"], True
             case "done":
                 self.failures_alike = 0
                 trial.state, trial.reward, trial.ended = "done", event["reward"], event["time"]
@@ -212,12 +237,30 @@ class RunState:
                 trial.latency_ms, trial.verdict = dict(known.latency_ms), dict(known.verdict)
                 trial.stored = dict(known.stored)
                 trial.history, trial.ended, trial.repeats = known.history, event["time"], known.trial
+                trial.losses, trial.rungs = dict(known.losses), dict(known.rungs)
             case "failed":
                 trial.state, trial.ended = "failed", event["time"]
                 trial.failure = {key: event[key] for key in ("stage", "kind", "reason")}
                 alike = self.last_failure == (event["stage"], event["kind"])
                 self.failures_alike = self.failures_alike + 1 if alike else 1
                 self.last_failure = (event["stage"], event["kind"])
+
+    def _climbed(self, trial: Trial, rung: int, event: Event) -> None:
+        """What a training on a rung gave; with the rung below it is a pair that says how much the longer one adds."""
+        trial.rungs[rung] = event["accuracy"]
+        if event.get("loss") is not None:
+            trial.losses[rung] = event["loss"]
+        if rung - 1 in trial.rungs:
+            pairs, total = self._gains.get(rung, (0, 0.0))
+            self._gains[rung] = pairs + 1, total + trial.rungs[rung] - trial.rungs[rung - 1]
+
+    def estimate(self, trial: Trial) -> float | None:
+        """What its accuracy on the highest rung would be: its own on its highest, and for each rung above the mean
+        gain of those that were trained on both. Without rungs it is the accuracy; None before there is one."""
+        if trial.accuracy is None:
+            return None
+        gains = [total / pairs for rung, (pairs, total) in self._gains.items() if rung > trial.rung]
+        return trial.rungs.get(trial.rung, trial.accuracy) + sum(gains)
 
     def _remember(self, trial: Trial) -> None:
         if trial.network:
@@ -244,7 +287,7 @@ class RunState:
         """What `ranking` sorts by: the greater, the better."""
         meets = self.meets_targets(trial.latency_ms)
         by_accuracy = meets and self.objective != "absolute"
-        return meets, (trial.accuracy if by_accuracy else trial.reward) or 0.0, -trial.trial
+        return meets, (self.estimate(trial) if by_accuracy else trial.reward) or 0.0, -trial.trial
 
     def best(self) -> Trial | None:
         """The first of `ranking`, None where no trial is done."""

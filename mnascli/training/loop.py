@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -52,6 +53,8 @@ class Trained:
 
     accuracy: float
     history: tuple[dict[str, float], ...]
+    late_loss: float | None
+    """Mean training loss over the second half of all steps; None where a part of them was done by an older version."""
 
 
 def train(
@@ -103,12 +106,14 @@ def train(
     batches = Batches(dataset.train, recipe, seed, rank=group.rank, ranks=group.size, workers=workers)
     to_input = ToInput(dataset, machine, recipe.channels_last)
     loss_sum = torch.zeros((), device=machine)  # of the epoch
+    late_loss_sum = torch.zeros((), device=machine)  # of the second half of all steps
     progress = Progress()
     resumable = None
     if folder is not None:
         training = training_id(network, dataset, recipe, seed)
-        resumable = Resumable(folder, network, optimizer, scaler, average, loss_sum, training, group)
+        resumable = Resumable(folder, network, optimizer, scaler, average, loss_sum, late_loss_sum, training, group)
         progress = resumable.restore()
+    late_from = recipe.epochs * batches.per_epoch // 2
     model = _wrapped(network, machine, group, compiled)
     saved_at = time.monotonic()
     told = (progress.step, loss_sum.item())
@@ -140,6 +145,8 @@ def train(
                         outputs = model(piece)
                     loss = task.loss(outputs, piece_targets, recipe) * (len(piece) / len(inputs))
                     loss_sum += loss.detach()
+                    if progress.step >= late_from:
+                        late_loss_sum += loss.detach()
                     # Gradients are exchanged with the last piece alone.
                     waiting = isinstance(model, DistributedDataParallel) and number < len(pieces)
                     with model.no_sync() if waiting else nullcontext():  # type: ignore[operator]
@@ -183,7 +190,9 @@ def train(
     network.to("cpu")
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     network.requires_grad_(True)
-    return Trained(progress.history[-1]["accuracy"], tuple(progress.history))
+    late_loss = group.mean(late_loss_sum).item() / (progress.step - late_from)
+    accuracy = progress.history[-1]["accuracy"]
+    return Trained(accuracy, tuple(progress.history), late_loss if math.isfinite(late_loss) else None)
 
 
 def _wrapped(network: Network, machine: torch.device, group: Group, compiled: bool) -> nn.Module:

@@ -43,6 +43,7 @@ class Resumable:
     scaler: torch.amp.GradScaler
     average: Average | None
     loss_sum: Tensor
+    late_loss_sum: Tensor
     training: dict[str, Any]  # what must be the same for a training to be gone on with
     group: Group
 
@@ -52,6 +53,7 @@ class Resumable:
         Of several processes the first one writes, but all have to call it.
         """
         self.group.mean(self.loss_sum)
+        self.group.mean(self.late_loss_sum)
         if self.group.leads:
             about = {
                 "training": self.training,
@@ -73,12 +75,14 @@ class Resumable:
             return Progress()
         saved, about = found
         check_same(path, "a training", about, self.training)
-        put_back(saved, self._tensors, self.optimizer)
+        # Older files have no late loss: it then stays unknown.
+        put_back({"late_loss_sum": torch.tensor(torch.nan), **saved}, self._tensors, self.optimizer)
         self.scaler.load_state_dict(about["scaler"])
         return Progress(about["step"], about.get("start_loss"), about["history"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        return changing("network", self.network, self.optimizer, self.average, self.loss_sum)
+        tensors = changing("network", self.network, self.optimizer, self.average, self.loss_sum)
+        return tensors | {"late_loss_sum": self.late_loss_sum}
 
 
 @contextmanager

@@ -102,7 +102,8 @@ def load_file(file: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_recipe_comes_from_a_template_and_flags(tmp_path: Path) -> None:
-    from mnascli.engine.config import final_recipe, templates
+    from mnascli.engine.config import templates
+    from mnascli.engine.models.recipe import final_recipe
 
     paper = final_recipe("mnasnet-a1", tmp_path, "imagenet", ["mixup=0.2", "freeze=[stem]"], {"epochs": 9})
     assert (paper.optimizer, paper.batch_size, paper.epochs, paper.mixup, paper.freeze) == (

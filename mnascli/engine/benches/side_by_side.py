@@ -33,8 +33,9 @@ def benchmark(
     """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
 
     Width and classes apply to models; size also to files that leave open the size of their pictures, and is refused for
-    the others. Models are measured in the precision of the device's profile, files as they are. `on_news` hears of devices
-    that go away, are waited for and come back, `doing` what is being done, `say` of files that take several pictures.
+    the others. Models are measured in the precision of the device's profile, files as they are. `on_news` hears of
+    devices that go away, are waited for and come back, `doing` what is being done, `say` of files that take several
+    pictures.
     """
     results = []
     given = [model for model in models if model.endswith(".tflite")]

@@ -31,6 +31,7 @@ def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: 
     return {
         "accuracy": trained.accuracy,
         "history": [epoch["accuracy"] for epoch in trained.history],
+        "loss": trained.late_loss,
         "seconds": round(time.monotonic() - began, 3),
     }
 
