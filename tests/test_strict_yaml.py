@@ -130,7 +130,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
         ("final:\n  seeds: 1e9\n  finalists: 1", "line 3: final.seeds: "),
         ("proxy:\n  epochs: 1e12", "line 3: proxy.epochs: "),
         ("proxy:\n  batch_size: true", "line 3: proxy.batch_size: true or false"),
-        ("proxy:\n  epochs: 2\n  warmup_epochs: 9", "line 2: proxy: warmup_epochs 9.0 leave nothing"),
+        ("proxy:\n  epochs: 2\n  warmup_epochs: 9", "line 2: proxy: warmup_epochs 9.0 leaves nothing"),
         ("space:\n  choices:\n    se:\n    - 0\n    - true", "line 6: space.choices.se.1: true or false"),
         ("searcher:\n  name: evolution\n  options:\n    sample: true", "line 5: searcher.options.sample: true or"),
         (

@@ -1,4 +1,4 @@
-"""Run directories: made once, written by one process at a time, read by any.
+"""Run directories: created once, written by one process at a time, read by any.
 
 runs/<name>/
   config.yaml   resolved      meta.json   versions, hashes, command line      events.jsonl   the truth
@@ -24,8 +24,8 @@ from mnascli.runs.standing import LOCK
 from mnascli.runs.state import RunState, fold
 
 EVENTS = "events.jsonl"
-LOOKS, LOOK_S = 10, 0.02  # how often, and how long apart, a lock is tried
-NAME_BYTES = 200  # of the 255 that a file's name may have: the exported file is named after the run, with more behind
+LOOKS, LOOK_S = 10, 0.02  # how many times, and at what interval, a lock is tried
+NAME_BYTES = 200  # of the 255 that a file name may have: the exported file's name is the run's with a suffix
 
 
 class Run:
@@ -46,28 +46,28 @@ class Run:
         self.listeners: list[Callable[[Event], None]] = []
 
     def append(self, event: str, **values: Any) -> None:
-        """Log an event, fold it into `state`, tell the listeners. Raises RunError if it cannot be written."""
+        """Log an event, fold it into `state`, call the listeners. Raises RunError if it cannot be written."""
         record = self._log.append(event, **values)
         self.state.apply(record)
         for listener in self.listeners:
             listener(record)
 
     def enter(self, phase: str) -> None:
-        """Log that a phase begins, if it is not the one that the run is in."""
+        """Log that a phase begins, unless the run is already in it."""
         if self.state.phase != phase:
             self.append("phase", phase=phase)
 
     def trial_folder(self, trial: int) -> Path:
-        """The folder for what is kept of a trial, made if it is not there."""
+        """The folder for a trial's files, created if it is missing."""
         folder = trial_folder(self.path, trial)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def close(self) -> None:
-        """Let another process write. The lock goes with the process too, also under SIGKILL."""
+        """Let another process write. The lock is also released when the process ends, even by SIGKILL."""
         self._log.close()
         with suppress(OSError, ValueError):  # full disk, or closed already
-            self._lock.truncate(0)  # nobody on any machine writes it any more
+            self._lock.truncate(0)  # no process on any machine writes the run any more
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -78,13 +78,13 @@ class Run:
 
 
 def create_run(path: Path, config_yaml: str, meta: dict[str, Any]) -> Run:
-    """Make a run directory and open it. Raises UsageError for a bad name, or where something stands there already."""
+    """Create a run directory and open it. Raises UsageError for a bad name, or if `path` already exists."""
     check_name(path.name)
     if path.exists():
-        raise UsageError(f"{path}: exists already: take another --name, or --resume {path} to go on with it")
+        raise UsageError(f"{path}: already exists: choose another --name, or --resume {path} to continue it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Made beside its place and renamed, so that a run is whole or not there.
+        # Made under another name and renamed, so that a run is either complete or absent.
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         beside.chmod(0o755)
         write_atomically(beside / "config.yaml", config_yaml.encode())
@@ -99,20 +99,20 @@ def create_run(path: Path, config_yaml: str, meta: dict[str, Any]) -> Run:
 
 
 def check_name(name: str) -> None:
-    """Raises UsageError for a name that files of a run could not have, which would be found out at its end."""
+    """Raises UsageError for a name that a run's files could not have, which would show only at the end of the run."""
     if len(os.fsencode(name)) > NAME_BYTES:
-        raise UsageError(f"--name {name[:40]}...: {len(os.fsencode(name))} bytes long, at most {NAME_BYTES} are taken")
+        raise UsageError(f"--name {name[:40]}...: {len(os.fsencode(name))} bytes long, {NAME_BYTES} are allowed")
     if not name.isprintable():
-        raise UsageError(f"--name {name!r}: a name of letters that can be printed was expected")
+        raise UsageError(f"--name {name!r}: expected a name of printable characters")
 
 
 def trial_folder(run: Path, trial: int) -> Path:
-    """Where what is kept of a trial lies; see the functions below for its files."""
+    """The folder of a trial; the functions below give its files."""
     return run / "trials" / f"{trial:06d}"
 
 
 def output_file(folder: Path) -> Path:
-    """What the child that trained it printed, in the folder of a trial or of a long training."""
+    """What the training child printed, in the folder of a trial or of a long training."""
     return folder / "stderr.txt"
 
 
@@ -122,14 +122,14 @@ def latency_file(folder: Path, device: str) -> Path:
 
 
 def measuring_output_file(folder: Path, device: str) -> Path:
-    """The last words of a measurement that failed."""
+    """The last output of a measurement that failed."""
     return folder / f"measure-{device}.txt"
 
 
 def open_run(path: Path) -> Run:
-    """Open a run to go on writing it. Raises RunError if it is none, is damaged, or another process writes it."""
+    """Open a run to continue it. Raises RunError if it is not a run, is damaged, or another process is writing it."""
     if not is_run(path):
-        raise RunError(f"{path}: not a run directory (it has no {EVENTS}); `mnas runs list` shows the runs there are")
+        raise RunError(f"{path}: not a run directory (it has no {EVENTS}); `mnas runs list` shows the existing runs")
     return Run(path)
 
 
@@ -144,13 +144,13 @@ def read_state(path: Path) -> RunState:
         return fold(reader.read())
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
-            f"{path / EVENTS}: line {reader.line} does not fit what stands before it ({error!r}); "
-            "put the file back from a copy, or cut it before that line"
+            f"{path / EVENTS}: line {reader.line} does not fit the lines before it ({error!r}); "
+            "restore the file from a copy, or cut it before that line"
         ) from error
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """What meta.json says. Raises RunError where it is missing or damaged."""
+    """The content of meta.json. Raises RunError if it is missing or damaged."""
     file = path / "meta.json"
     try:
         return dict(json.loads(file.read_text()))
@@ -159,15 +159,15 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def list_runs(root: Path) -> list[Path]:
-    """The runs below a folder, the one written to last coming first. Raises RunError where a file stands there."""
+    """The runs below a folder, the most recently written first. Raises RunError if `root` is a file."""
     if paths.is_file(root):
-        raise RunError(f"{root}: is a file: --runs names the folder of the runs")
+        raise RunError(f"{root}: is a file: --runs names the folder that holds the runs")
     runs = [path.parent for path in root.glob(f"*/{EVENTS}") if path.is_file()]
     return sorted(runs, key=lambda path: (path / EVENTS).stat().st_mtime, reverse=True)
 
 
 def find_run(name: str, root: Path) -> Path:
-    """The run of that name below `root`, or at that path. Raises RunError naming the runs there are."""
+    """The run of that name below `root`, or at that path. Raises RunError that lists the existing runs."""
     for path in (root / name, Path(name)):
         if is_run(path):
             return path
@@ -176,7 +176,7 @@ def find_run(name: str, root: Path) -> Path:
 
 
 def _lock(path: Path) -> Any:
-    """The lock file, held. `is_written` holds it for a moment when it looks, so one that is taken is tried again."""
+    """The lock file, held. `is_written` holds it for a moment when it looks, so a lock that is taken is tried again."""
     try:
         file = (path / LOCK).open("a+")
     except OSError as error:

@@ -1,8 +1,8 @@
-"""What a run's log may say: every kind of event with its keys, as data.
+"""What a run's log may contain: every kind of event with its keys, as data.
 
-`docs/events.md` is made of it, the tests hold every event that is written to it, and readers know by it which kinds are
-from a newer mnas. Keys are never given another meaning; one that older logs lack, or that not every event has, is
-marked as optional. Times are seconds since 1970, accuracies fractions, latencies milliseconds by device.
+`docs/events.md` is generated from it, the tests check every event that is written against it, and readers tell by it
+which kinds are from a newer mnas. The meaning of a key never changes; one that older logs lack, or that not every event
+has, is marked as optional. Times are seconds since 1970, accuracies fractions, latencies milliseconds by device.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ALWAYS = ("v", "time", "event")  # the keys that every event has: version of the log, when it was written, its kind
+ALWAYS = ("v", "time", "event")  # the keys of every event: the version of the log, when the event was written, its kind
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of event: what it says, the keys that it has, and those that it may have."""
+    """A kind of event: what it means, its keys, and the keys that it may have."""
 
     about: str
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -26,11 +26,11 @@ class Kind:
 
 
 _TRIAL = {"trial": "its number, from 0"}
-_DEVICE = {"device": "the name that latencies stand under: that of one device, or of a pool of like ones"}
-_STORED = {"stored": "by device: when a latency was measured that is from the store"}
+_DEVICE = {"device": "the name of its latencies: that of one device, or of a pool of devices of one kind"}
+_STORED = {"stored": "by device: when a latency taken from the store was measured"}
 _BY_DEVICE = {"latency_ms": "by device", "verdict": "by device: stable, unstable"}
 _LONG = {
-    "model": "`trial 17`, or a baseline's name",
+    "model": "`trial-17`, or a baseline's name",
     "architecture": "as a string",
     "trial": "null for a baseline",
     "seed": "of the training",
@@ -42,28 +42,29 @@ def _of_trial(about: str, keys: Mapping[str, str] | None = None, optional: Mappi
 
 
 EVENTS: dict[str, Kind] = {
-    "run_started": Kind("the run began; config.yaml and meta.json say the rest"),
-    "run_resumed": Kind("the run was resumed", optional={"trials": "how many there are to be"}),
+    "run_started": Kind("the run began; config.yaml and meta.json hold the rest"),
+    "run_resumed": Kind("the run was resumed", optional={"trials": "how many it should reach"}),
     "run_stopped": Kind("the run gave up; it can be resumed", {"reason": "why, and what to do"}),
     "run_finished": Kind("all phases are done"),
     "phase": Kind("a phase begins", {"phase": "target, supernet, search, finalists, compare, export or validate"}),
-    "warned": Kind("the user should know, but need not stop", {"message": "in one line"}),
+    "warned": Kind("something the user should know that does not stop the run", {"message": "in one line"}),
     "devices_opened": Kind(
-        "what is measured on", {"devices": "a list of device, profile, name, serial, asked (how the user named it)"}
+        "the devices to measure on",
+        {"devices": "a list of device, profile, name, serial, asked (how the user named it)"},
     ),
-    "device_lost": Kind("it went away, and is waited for", {**_DEVICE, "serial": "which one", "reason": "why"}),
-    "device_back": Kind("it is there again", {**_DEVICE, "serial": "which one"}),
-    "device_set_aside": Kind("it is not used any more", {**_DEVICE, "serial": "which one", "reason": "why"}),
+    "device_lost": Kind("it disappeared, and is waited for", {**_DEVICE, "serial": "which one", "reason": "why"}),
+    "device_back": Kind("it is back", {**_DEVICE, "serial": "which one"}),
+    "device_set_aside": Kind("it is excluded and no longer used", {**_DEVICE, "serial": "which one", "reason": "why"}),
     "measuring_paused": Kind("none of its devices is left", {**_DEVICE, "reason": "why"}),
-    "measuring_resumed": Kind("one of them is there again", _DEVICE),
+    "measuring_resumed": Kind("one of its devices is back", _DEVICE),
     "reference_measured": Kind(
-        "the model that gives the target",
+        "the model that sets the target was measured",
         {"model": "its name and width", "architecture": "as a string", **_BY_DEVICE},
         _STORED,
     ),
     "target_set": Kind(
         "the targets of the search",
-        {"target_ms": "by device", "why": "where they are from"},
+        {"target_ms": "by device", "why": "where they come from"},
         {"objective": "soft, hard or absolute"},
     ),
     "latency_modelled": Kind(
@@ -74,20 +75,20 @@ EVENTS: dict[str, Kind] = {
             "median": "error, a fraction",
             "worst": "error, a fraction",
             "tau": "Kendall's, of predicted and measured order",
-            "candidates": "that were measured for it",
+            "candidates": "how many were measured for it",
         },
     ),
     "supernet_epoch": Kind(
-        "the supernet was trained for an epoch more",
-        {"epoch": "from 1", "loss": "mean over the epoch", "seconds": "since this process began with it"},
+        "the supernet was trained for one more epoch",
+        {"epoch": "from 1", "loss": "mean over the epoch", "seconds": "since this process began the training"},
     ),
-    "supernet_trained": Kind("the supernet is there", {"file": "relative to the run", "epochs": "in all"}),
+    "supernet_trained": Kind("the supernet is ready", {"file": "relative to the run", "epochs": "in total"}),
     "asked": Kind(
-        "the searcher proposed a batch; its state was saved before",
+        "the searcher proposed a batch, after its state was saved",
         {
             "step": "number of the batch, from 0",
             "searcher": "file of its state, relative to the run",
-            "trials": "a list of trial, architecture, network (equal for the same layers; not in older logs)",
+            "trials": "a list of trial, architecture, network (the same for the same layers; not in older logs)",
         },
     ),
     "learned": Kind(
@@ -105,14 +106,14 @@ EVENTS: dict[str, Kind] = {
         },
         {
             "serial": "of the device that ran it",
-            "reference_ms": "of the reference model beside it, null without one",
-            "source": "device, or store where it was measured before",
-            "measured_at": "when, of one from the store",
+            "reference_ms": "of the reference model measured beside it, null without one",
+            "source": "device, or store if it was measured earlier",
+            "measured_at": "when a latency from the store was measured",
             "file": "of the measurement, relative to the run (logs before 2026-11-25)",
         },
     ),
     "predicted": _of_trial(
-        "a latency model says how long it takes; no device has run it",
+        "a latency model predicted its latency; no device has run it",
         {**_DEVICE, "latency_ms": "as predicted"},
     ),
     "trained": _of_trial(
@@ -146,19 +147,19 @@ EVENTS: dict[str, Kind] = {
         "how well each rung ranked those that were trained on the next",
         {"rungs": "a list of rung (from 0), by (loss or accuracy), tau (Kendall's, null of less than 3), trials"},
     ),
-    "done": _of_trial("it has all its results", {"reward": "which the searcher is told"}),
+    "done": _of_trial("it has all its results", {"reward": "that the searcher gets"}),
     "repeated": _of_trial(
-        "its network is known, and the results are its too", {"of": "the earlier trial of this network"}
+        "its network was tried before, so it has the same results", {"of": "the earlier trial of this network"}
     ),
     "remeasured": _of_trial(
-        "a done trial that was only predicted was measured",
-        {**_BY_DEVICE, "reward": "the true one"},
+        "a done trial whose latency was only predicted was measured",
+        {**_BY_DEVICE, "reward": "by the measured latency"},
         _STORED,
     ),
-    "hopeless": _of_trial("it was measured too far beyond a target to be trained"),
+    "hopeless": _of_trial("its measured latency is too far above a target for it to be trained"),
     "failed": _of_trial(
-        "it came to nothing",
-        {"stage": "measure or train", "kind": "what failures alike have in common", "reason": "in one line"},
+        "it gave no result",
+        {"stage": "measure or train", "kind": "the same for similar failures", "reason": "in one line"},
     ),
     "long_trained": Kind(
         "a finalist, the winner or a baseline was trained in full",
@@ -178,14 +179,14 @@ EVENTS: dict[str, Kind] = {
     ),
     "long_failed": Kind(
         "such a training failed, and is not tried again",
-        {**_LONG, "kind": "what failures alike have in common", "reason": "in one line"},
+        {**_LONG, "kind": "the same for similar failures", "reason": "in one line"},
     ),
     "winner_chosen": Kind(
-        "which trial won; what was compared or exported for another one does not count any more",
+        "which trial won; what was compared or exported for another one no longer counts",
         {**_TRIAL, "finalists": "all trials that it was chosen from"},
     ),
     "compared": Kind(
-        "the winner or a baseline, measured beside each other",
+        "the winner or a baseline was measured, all of them side by side",
         {
             "model": "as in long_trained",
             "architecture": "as a string",
@@ -209,10 +210,10 @@ EVENTS: dict[str, Kind] = {
             "candidates": "a list of trial, architecture, proxy, full (mean of the labels), labels (a list of seed, "
             "selection)",
             "tau": "Kendall's",
-            "p_value": "of no relation at all",
+            "p_value": "of there being no relation at all",
             "trusted": "whether it may be relied on",
         },
-        {"ceiling": "the tau of labels with each other", "seeds": "of the labels", "images": "of the selection part"},
+        {"ceiling": "the tau between the labels", "seeds": "of the labels", "images": "of the selection part"},
     ),
     "exported": Kind(
         "the winner's file was made, checked and measured",
@@ -231,7 +232,7 @@ EVENTS: dict[str, Kind] = {
             "differing_predictions": "how many of the images",
             "data": "its name",
             "data_hash": "of its content",
-            "parity_images": "how many both were asked about",
+            "parity_images": "how many both predicted",
             "parity_top1": "accuracy of the file on them",
             "network_top1": "accuracy of the network on them",
             "test_top1": "accuracy of the file on the test part",
@@ -246,7 +247,7 @@ TRIAL_EVENTS = frozenset(kind for kind, one in EVENTS.items() if one.of_trial)
 
 
 def problem(event: Mapping[str, Any]) -> str | None:
-    """What in an event does not keep to the contract, in one line; None where it does."""
+    """How an event breaks the contract, in one line; None if it does not."""
     kind = EVENTS.get(event["event"])
     if kind is None:
         return f"{event['event']}: no such kind of event"
@@ -254,5 +255,5 @@ def problem(event: Mapping[str, Any]) -> str | None:
     if missing := kind.keys.keys() - given:
         return f"{event['event']}: lacks {', '.join(sorted(missing))}"
     if unknown := given - kind.keys.keys() - kind.optional.keys():
-        return f"{event['event']}: has {', '.join(sorted(unknown))} besides"
+        return f"{event['event']}: has the unknown {', '.join(sorted(unknown))}"
     return None

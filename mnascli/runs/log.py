@@ -40,9 +40,9 @@ class EventWriter:
             raise RunError(f"{path}: {reason(error)}") from error
 
     def append(self, event: str, **values: Any) -> Event:
-        """Write one event and have it on the disk before returning; returns what was written.
+        """Write one event, and return it once it is on the disk.
 
-        Raises RunError where it cannot be written, with the log left as it was before.
+        Raises RunError if it cannot be written, with the log left as it was before.
         """
         record: Event = {"v": VERSION, "time": time.time(), "event": event, **values}
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -60,7 +60,7 @@ class EventWriter:
         self._file.close()
 
     def _take_back(self) -> None:
-        """Cut a half-written line off. Where even that fails, the next opening does it."""
+        """Cut off a half-written line. If even that fails, the next opening does it."""
         try:
             os.ftruncate(self._file.fileno(), self._end)
         except OSError:
@@ -68,7 +68,7 @@ class EventWriter:
 
 
 class EventReader:
-    """Reads a log that may be growing; every call of `read` gives the events that came since the last.
+    """Reads a log that may be growing; every call of `read` gives the events since the last call.
 
     `line` is the number of the last line read, `offset` the bytes up to its end.
     """
@@ -106,7 +106,7 @@ class EventReader:
             version, kind = event["v"], event["event"]
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"{self._path}: line {self.line} is damaged; put the file back from a copy, or cut it before that line"
+                f"{self._path}: line {self.line} is damaged; restore the file from a copy, or cut it before that line"
             ) from error
         if version != VERSION or not isinstance(kind, str):
             raise RunError(
@@ -116,9 +116,9 @@ class EventReader:
 
 
 def _parse_block(lines: list[bytes]) -> list[Event] | None:
-    """The events of some lines, None where one of them is no event of this version: that one is then to be found.
+    """The events of some lines, None if one of them is not an event of this version: the caller then finds which.
 
-    A JSON string holds no line end, so no event can seem to go on over two lines.
+    A JSON string contains no line end, so no event can span two lines.
     """
     try:
         events = json.loads(b"[" + b",\n".join(lines) + b"]")
@@ -129,7 +129,7 @@ def _parse_block(lines: list[bytes]) -> list[Event] | None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it there, so that it is whole or not there. Raises RunError."""
+    """Write a file under another name and rename it, so that it is either complete or absent. Raises RunError."""
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _terminated_size(path: Path) -> int:
-    """Bytes up to and with the last line end; reads backwards, so a long log costs nothing."""
+    """Bytes up to and including the last line end; reads backwards, so a long log costs nothing."""
     size = path.stat().st_size
     with path.open("rb") as file:
         end = size

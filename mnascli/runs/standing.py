@@ -1,4 +1,4 @@
-"""What state a run is in, for every face of it. The log cannot tell whether it goes on: the lock tells."""
+"""The state of a run, for every face of it. Whether it is still running is told by the lock, not by the log."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LOCK = "LOCK"
 
 
 def is_written(path: Path) -> bool | None:
-    """Whether a process is writing the run; None where that cannot be told (another machine may be).
+    """Whether a process is writing the run; None if that cannot be known (another machine may be).
 
-    The lock is tried and let go again at once; whoever wants to write waits for that (`take_lock`). The number of the
-    process in the file would not do: it is another's by now, or one of another container.
+    The lock is tried and released at once; a process that wants to write waits for that (`open_run`). The process
+    number in the file would not do: by now it may be another process's, or it is from another container.
     """
     try:
         file = (path / LOCK).open("rb")
@@ -48,6 +48,6 @@ def standing(path: Path, state: RunState) -> str:
 
 
 def trial_standing(trial: Trial, run: str) -> str:
-    """A trial's state, that of its run being known: nothing runs in a run that nobody writes."""
+    """A trial's state, given the state of its run: nothing is running in a run that no process writes."""
     ended = run in ("interrupted", "stopped", "finished")
     return "interrupted" if ended and trial.state == "running" else trial.state

@@ -1,4 +1,4 @@
-"""A search looks at its data and its devices before there is a run: who wants to watch it waits for that."""
+"""A search checks its data and devices before its run exists: whoever wants to watch it waits for that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnascli.user_dirs import cache_home
 
 @contextmanager
 def announced(run: Path) -> Iterator[None]:
-    """While it lasts `is_starting(run)` holds in other processes. The folder of the runs is not touched."""
+    """While it lasts, `is_starting(run)` is true in other processes. The folder of the runs is not touched."""
     note = _note(run)
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def announced(run: Path) -> Iterator[None]:
         yield
         return
     with file:
-        fcntl.flock(file, fcntl.LOCK_SH)  # one that looks has it for a moment
+        fcntl.flock(file, fcntl.LOCK_SH)  # a process that looks holds it for a moment
         try:
             yield
         finally:
@@ -31,7 +31,7 @@ def announced(run: Path) -> Iterator[None]:
 
 
 def is_starting(run: Path) -> bool:
-    """Whether a search was begun whose run is not there yet. A killed one's lock went with it."""
+    """Whether a search has begun whose run does not exist yet. The lock of a killed search is gone with it."""
     try:
         with _note(run).open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,17 +12,17 @@ from typing import Any
 from mnascli.runs.events import TRIAL_EVENTS
 from mnascli.runs.log import Event
 
-# What a device is after each event that is about one.
+# The state of a device after each event about it.
 DEVICE_STATES = {"device_lost": "lost", "device_back": "ready", "device_set_aside": "set aside"}
 
 
 @dataclass(slots=True)
 class Trial:
-    """What is known of one candidate; times are in seconds since the epoch.
+    """What is known about one candidate; times are in seconds since the epoch.
 
-    `stored` is when a latency was measured, by device, of those that are from the store.
-    `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed. `network` is equal for
-    architectures of the same layers, '' in older logs; `repeats` is the earlier trial that the results are from.
+    `stored` has, by device, when a latency that is from the store was measured.
+    `state`: asked, running, done, hopeless (measured as too slow to be trained) or failed. `network` is the same for
+    architectures with the same layers, '' in older logs; `repeats` is the earlier trial that the results are from.
     `rungs` has its accuracy and `losses` its mean training loss by rung, `rung_failures` why a rung gave neither;
     `is_estimated` once the searcher's estimate of it is in the log.
     """
@@ -59,9 +59,9 @@ class Trial:
 
 @dataclass
 class DeviceState:
-    """A device of the run; `device` is the name that its latencies stand under. `state`: ready, lost or set aside.
+    """A device of the run; `device` is the name of its latencies. `state`: ready, lost or set aside.
 
-    `losses` counts how often it went away, `measured` the latencies that are from it.
+    `losses` counts how often it disappeared, `measured` the latencies measured on it.
     """
 
     device: str
@@ -107,8 +107,8 @@ class RunState:
     last_failure: tuple[str, str] | None = None
     promoted: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # trials by step and rung
     rungs_ranked: list[dict[str, Any]] = field(default_factory=list)
-    trials_wanted: int | None = None  # what a resumed search was told, over its configuration
-    worst_accuracy: float | None = None  # of the trials that are done
+    trials_wanted: int | None = None  # given to a resumed search, over its configuration
+    worst_accuracy: float | None = None  # of the done trials
     _gains: dict[int, tuple[int, float]] = field(default_factory=dict)  # by rung: pairs, sum of differences
     stopped: str | None = None
     is_finished: bool = False
@@ -116,13 +116,13 @@ class RunState:
     last_time: float | None = None
 
     def apply(self, event: Event) -> None:
-        """Fold one event in. Events of kinds that are not known (a newer mnas wrote them) change nothing."""
+        """Fold one event in. Events of unknown kinds (a newer mnas wrote them) change nothing."""
         self.began = self.began if self.began is not None else event["time"]
         self.last_time = event["time"]
         kind = event["event"]
         if kind in ("run_started", "run_resumed"):
             if self.stopped is not None and self.chosen is None:
-                self.long_failures = {}  # none was left to win: whatever was mended, they are tried again
+                self.long_failures = {}  # none was left to win: the cause may be fixed, so they are tried again
             self.stopped, self.is_finished, self.failures_alike, self.paused = None, False, 0, {}
             self.trials_wanted = event.get("trials", self.trials_wanted)
         elif kind == "phase":
@@ -184,12 +184,12 @@ class RunState:
             self.is_finished = True
 
     def _choose(self, trial: int) -> None:
-        """The winner is `trial`; what was made for another one does not count any more."""
+        """The winner is `trial`; what was made for another one no longer counts."""
         if self.chosen != trial:
             self.chosen, self.compared, self.lead, self.export = trial, {}, None, None
 
     def _opened(self, values: dict[str, Any]) -> DeviceState:
-        """A device as `devices_opened` has it, keys of other versions left out; what is counted of it goes on."""
+        """A device as `devices_opened` has it, without keys of other versions; its earlier counts are kept."""
         device = DeviceState(**{key: value for key, value in values.items() if key in _DEVICE_KEYS})
         if known := self.devices.get(device.serial):
             device.losses, device.measured = known.losses, known.measured
@@ -278,13 +278,13 @@ class RunState:
     def ranking(self) -> list[Trial]:
         """Finished trials, the best first: those that meet every target by accuracy, then the others by reward.
 
-        Of a network that was proposed again only the first trial counts. The absolute reward wants the target itself,
-        and not what is well within it: there the reward says it for all.
+        Only the first trial of a network counts, even if it was proposed again. The absolute reward aims at the target
+        itself, and not well below it: there the reward ranks all trials.
         """
         return sorted((one for one in self.done() if one.repeats is None), key=self.rank, reverse=True)
 
     def rank(self, trial: Trial) -> tuple[bool, float, int]:
-        """What `ranking` sorts by: the greater, the better."""
+        """The key that `ranking` sorts by: the greater, the better."""
         meets = self.meets_targets(trial.latency_ms)
         by_accuracy = meets and self.objective != "absolute"
         return meets, (self.estimate(trial) if by_accuracy else trial.reward) or 0.0, -trial.trial

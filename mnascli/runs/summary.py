@@ -1,4 +1,4 @@
-"""What a run says about itself: the JSON of `mnas search` and the table at its end. Reads the state alone."""
+"""The summary of a run: the JSON of `mnas search` and the table at its end. Reads only the state."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def summarize(path: Path, state: RunState) -> dict[str, Any]:
 
 
 def baselines(state: RunState) -> list[dict[str, Any]]:
-    """What the winner is compared with: `points` that the winner is ahead of it in test accuracy, in hundredths, and
-    their `interval` of 95 %; both None before the trainings are done, and in runs of older versions."""
+    """What the winner is compared with: by how many `points` of test accuracy (hundredths) the winner leads, and their
+    95 % `interval`; both None before the trainings are done, and in runs of older versions."""
     lead = state.lead or {}
     return [
         {
@@ -52,7 +52,7 @@ def comparison(state: RunState) -> list[dict[str, Any]]:
     """The winner and what it is compared with: test accuracies of every seed, latency by device, size."""
     rows = []
     baselines = {entry["model"] for entry in state.compared.values() if entry["trial"] is None}
-    # Of the winner there may be trainings with more seeds, to validate the proxy: all have the same here.
+    # The winner may have trainings with more seeds, to validate the proxy: here all have the same seeds.
     seeds = {seed for model, seed in state.long_runs if model in baselines}
     for entry in state.compared.values():
         of_model = [(seed, run) for (model, seed), run in state.long_runs.items() if model == entry["model"]]
@@ -71,7 +71,7 @@ def comparison(state: RunState) -> list[dict[str, Any]]:
 
 
 def winner_of(state: RunState, path: Path) -> Trial:
-    """As `winner`. Raises MnasError where no trial gave a result."""
+    """As `winner`. Raises MnasError if no trial gave a result."""
     found = winner(state)
     if found is None:
         raise MnasError(f"{path}: no trial of this run gave a result yet")
@@ -94,7 +94,7 @@ def _facts(state: RunState, trial: Trial | None) -> dict[str, Any] | None:
 
 
 def _single(by_device: dict[str, float]) -> float | dict[str, float] | None:
-    """The one value where there is one device."""
+    """The value alone if there is only one device."""
     if len(by_device) == 1:
         return next(iter(by_device.values()))
     return by_device or None

@@ -1,7 +1,7 @@
-"""What the faces of a run show, cumulated event by event, so that nothing is computed over all trials again.
+"""What the faces of a run show, accumulated event by event, so that nothing is computed over all trials again.
 
-`Overview` folds the events into a `RunState` and, beside it, into what a progress line, a terminal view or a report
-needs of many trials: counts, the best, the Pareto front of each device, rewards with their moving mean, rate and time
+`Overview` folds the events into a `RunState` and also into what a progress line, a terminal view or a report shows
+about many trials: counts, the best, the Pareto front of each device, rewards with their moving mean, rate and time
 left. An event costs O(log n) at most.
 """
 
@@ -20,7 +20,7 @@ from mnascli.runs.log import Event
 from mnascli.runs.state import RunState, Trial
 
 MEAN_OVER = 20  # trials: the window of the moving mean of rewards
-RATE_OVER = 40  # trials, or long trainings: the window of the rate; of batches the fewest that hold so many
+RATE_OVER = 40  # trials, or long trainings: the window of the rate; of batches, the fewest that hold so many
 NOTABLE_KEPT = 1000
 LATENCIES_KEPT = 400
 
@@ -35,11 +35,11 @@ class Point(NamedTuple):
 
 @dataclass
 class DeviceView:
-    """What the log tells of a device, or of a pool of like ones, beside `RunState.devices`.
+    """What the log says about a device, or a pool of devices of one kind, in addition to `RunState.devices`.
 
-    `stored` counts latencies that were looked up, and not measured. `reference_ms` is the reference model's normal time
-    in the last measurement, `fastest_reference_ms` its fastest in any. `notice` is the last event about it of a kind
-    that is not known (a newer mnas wrote it), None once a measurement came in after it.
+    `stored` counts latencies that were looked up and not measured. `reference_ms` is the reference model's normal time
+    in the last measurement, `fastest_reference_ms` its fastest in any. `notice` is the last event about it of an
+    unknown kind (a newer mnas wrote it), None once a measurement has come in after it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class DeviceView:
 
     @property
     def drift(self) -> float | None:
-        """See `drift`, of the last measurement."""
+        """`drift` of the last measurement."""
         return drift(self.reference_ms, self.fastest_reference_ms)
 
 
@@ -70,7 +70,7 @@ class Plan:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Plan:
-        """The plan that a run's config.yaml holds, read already. Raises KeyError or TypeError where it holds none."""
+        """The plan in a run's config.yaml, which is already read. Raises KeyError or TypeError if it has none."""
         final = config["final"]
         long_runs = final["finalists"] + final["seeds"] * (1 + len(final["compare"])) - 1
         epochs = config["supernet"]["recipe"]["epochs"] if config.get("evaluator") == "supernet" else 0
@@ -79,7 +79,7 @@ class Plan:
 
 @dataclass
 class Overview:
-    """A run's state and its cumulated views. `rewards` are (trial, reward) and `means` their moving mean, both in the
+    """A run's state and its accumulated views. `rewards` are (trial, reward) and `means` their moving mean, both in the
     order in which trials were done; `fronts` are by device, the fastest point first."""
 
     state: RunState = field(default_factory=RunState)
@@ -98,11 +98,11 @@ class Overview:
     notable: deque[Event] = field(default_factory=lambda: deque(maxlen=NOTABLE_KEPT))
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=MEAN_OVER))
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_OVER))
-    _asked: deque[tuple[float, int]] = field(default_factory=deque)  # when batches were asked for, finished before it
+    _asked: deque[tuple[float, int]] = field(default_factory=deque)  # per batch: time, trials finished before
 
     @property
     def best(self) -> Trial | None:
-        """The winner; before there is one, the best so far by proxy. `winner` says the same of a state alone."""
+        """The winner; before there is one, the best so far by proxy. `winner` gives the same from a state alone."""
         return self.best_by_proxy if self.state.chosen is None else self.state.trials[self.state.chosen]
 
     @property
@@ -117,7 +117,7 @@ class Overview:
         if kind in ("started", "trained", "predicted"):
             return
         if kind == "repeated":
-            kind = self.state.trials[event["trial"]].state  # it is now what the earlier one is
+            kind = self.state.trials[event["trial"]].state  # it is now in the state of the earlier one
         if kind == "measured":
             self._measured(event)
         elif kind == "done":
@@ -137,7 +137,7 @@ class Overview:
             self._notable(event)
 
     def progress(self, plan: Plan) -> tuple[int, int] | None:
-        """(done, of how many) in the phase the run is in; None where a phase has nothing to count."""
+        """(done, of how many) in the current phase; None if the phase has nothing to count."""
         if self.state.phase == "search":
             return self.finished, max(self.state.trials_wanted or plan.trials, len(self.state.trials))
         if self.state.phase == "supernet":
@@ -148,7 +148,7 @@ class Overview:
         return None
 
     def per_hour(self) -> float | None:
-        """Trials (or long trainings) an hour, lately, from the begin of the phase on; None before there is one."""
+        """Recent trials (or long trainings) per hour in the current phase; None before the rate is known."""
         if self._has_batches():
             (first_s, before), (last_s, then) = self._asked[0], self._asked[-1]
             return 3600 * (then - before) / (last_s - first_s)
@@ -157,10 +157,10 @@ class Overview:
         return 3600 * (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
 
     def left_s(self, plan: Plan, now: float | None = None) -> float | None:
-        """Seconds to the end of the phase, from the last event on or from `now`; None where that cannot be told.
+        """Seconds to the end of the phase, from the last event or from `now`, the later; None if that is not known.
 
         The trials of a batch end in bursts, after all of it was measured: their rate within it says little. So whole
-        batches count, from one being asked for to the next; in the first, and for long trainings, what ended so far.
+        batches count, from one request to the next; in the first batch, and for long trainings, what has ended so far.
         """
         progress = self.progress(plan)
         if progress is None or self.state.is_finished or not self._ends:
@@ -183,7 +183,7 @@ class Overview:
         return sum(not trial.finished and device not in trial.latency_ms for trial in self.state.batch)
 
     def _has_batches(self) -> bool:
-        """Whether a batch was finished and the next one asked for, so that they tell how long a trial takes."""
+        """Whether a batch was finished and the next one asked for, so that they show how long a trial takes."""
         return bool(self._asked) and self._asked[-1][0] > self._asked[0][0] and self._asked[-1][1] > self._asked[0][1]
 
     def _batch(self, event: Event) -> None:
@@ -220,7 +220,7 @@ class Overview:
                 add_to_front(self.fronts.setdefault(device, []), point)
 
     def _remeasured(self, trial: Trial) -> None:
-        """Its point moves; what it had beaten may be on the front again, and another trial the best."""
+        """Move its point; what it had beaten may be on the front again, and another trial may be the best."""
         self.best_by_proxy = self.state.best()
         for device, latency_ms in trial.latency_ms.items():
             others = [point for point in self.points.get(device, []) if point.trial != trial.trial]
@@ -244,7 +244,7 @@ class Overview:
                     self._device(device)
                 self.best_by_proxy = self.state.best()
             case "phase" | "run_resumed":
-                self._ends.clear()  # the rate of other work, or the time in between, says nothing
+                self._ends.clear()  # the rate of other work, or the time in between, is irrelevant
                 self._ends.append(event["time"])
                 self._asked.clear()
             case "latency_modelled" if self._ends:
@@ -269,13 +269,13 @@ def overview(events: Iterable[Event]) -> Overview:
 def drift(reference_ms: float | None, fastest_ms: float | None) -> float | None:
     """How much slower the reference model was beside a measurement than at its fastest on the device, a fraction.
 
-    What a neighbour on a shared machine takes from single sessions is none: it is taken from the reference as well.
+    What a neighbour on a shared machine takes from single sessions is no drift: the reference loses it as well.
     """
     return reference_ms / fastest_ms - 1 if reference_ms and fastest_ms else None
 
 
 def add_to_front(front: list[Point], point: Point) -> bool:
-    """Put a point into a Pareto front, fastest first, and take out what it beats; False where it is beaten itself."""
+    """Insert a point into a Pareto front, fastest first, and remove what it beats; False if it is beaten itself."""
     at = bisect_right(front, point.latency_ms, key=lambda one: one.latency_ms)
     if at and front[at - 1].accuracy >= point.accuracy:
         return False
@@ -287,7 +287,7 @@ def add_to_front(front: list[Point], point: Point) -> bool:
 
 
 def entropy(probabilities: Mapping[str, Mapping[str, float]]) -> float:
-    """How open the decisions still are: their entropies, each over its largest, on average; 1 uniform, 0 settled."""
+    """How open the decisions still are: the mean of entropy / largest entropy of each; 1 is uniform, 0 settled."""
     shares = [
         -sum(p * log(p) for p in choices.values() if p > 0) / log(len(choices))
         for choices in probabilities.values()

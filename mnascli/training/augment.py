@@ -1,4 +1,4 @@
-"""Chance changes to training pictures. All chance comes from a generator that depends on seed and step alone."""
+"""Random changes to training pictures. All randomness is from a generator that depends only on seed and step."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ GREY = 128
 
 
 def augmented(images: Images | StreamedImages, number: int, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
-    """One training picture, cut out and changed in colour and shape as the recipe says, at the size of `images`."""
+    """One training picture, cropped and changed in colour and shape as the recipe says, at the size of `images`."""
     choose = random_box(recipe.random_crop, rng) if recipe.random_crop else centre(1.0)
     if isinstance(images, StreamedImages):
-        # What is cut and scaled by chance may be decoded in draft; what is not, is what an evaluation sees.
+        # A random crop may be decoded in draft mode; without one, the picture is what an evaluation sees.
         random = recipe.random_crop > 0
         picture = images.cut(number, choose if random else centre(images.crop), draft=random)
     else:
@@ -53,7 +53,7 @@ def random_box(smallest: float, rng: np.random.Generator) -> Choose:
 
 
 def jitter(picture: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Brightness, contrast and saturation, each times 1 - strength to 1 + strength, in an order by chance."""
+    """Brightness, contrast and saturation, each times 1 - strength to 1 + strength, in random order."""
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
     for index in rng.permutation(len(enhancers)):
         picture = enhancers[index](picture).enhance(rng.uniform(1 - strength, 1 + strength))
@@ -61,7 +61,7 @@ def jitter(picture: Image.Image, strength: float, rng: np.random.Generator) -> I
 
 
 def rand_augment(picture: Image.Image, count: int, magnitude: float, rng: np.random.Generator) -> Image.Image:
-    """`count` operations by chance, each at `magnitude` of 30 (Cubuk et al., 2019, section 3); signs by chance."""
+    """`count` random operations, each at `magnitude` of 30 (Cubuk et al., 2019, section 3), with random signs."""
     for index in rng.integers(len(OPERATIONS), size=count):
         picture = OPERATIONS[index](picture, magnitude / FULL_MAGNITUDE, rng.choice((-1.0, 1.0)))
     return picture

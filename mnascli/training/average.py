@@ -20,7 +20,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the network as it is after `step` steps."""
+        """Include the network as it is after `step` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.averages.values()), list(self.live.values()), 1 - decay)
 

@@ -1,4 +1,4 @@
-"""Batches of training images: one vectorised slice each where they lie in memory, else decoded by worker processes."""
+"""Batches of training images: a vectorised slice each if they are in memory, else decoded by worker processes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Key = tuple[int, int, int, int]  # epoch, step in it, place in the batch, number
 class Batches:
     """The training part of a data set in batches; each depends on seed, epoch and step, and on nothing before it.
 
-    `rank` of `ranks` processes gets its consecutive share of each batch. `workers` processes decode pictures; 0 does
-    it here. Raises UsageError for batches that cannot be shared out.
+    `rank` of `ranks` processes gets its consecutive share of each batch. `workers` processes decode pictures; 0: this
+    process does. Raises UsageError for batches that cannot be divided evenly.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batches:
         self.seed = seed
         self.batch_size = min(recipe.batch_size, len(split.labels) // ranks * ranks)
         if self.batch_size % ranks or not self.batch_size:
-            raise UsageError(f"a batch of {recipe.batch_size} images cannot be shared by {ranks} processes evenly")
+            raise UsageError(f"a batch of {recipe.batch_size} images cannot be divided evenly among {ranks} processes")
         self.per_epoch = len(split.labels) // self.batch_size
         self.own = slice(rank * self.batch_size // ranks, (rank + 1) * self.batch_size // ranks)
         self.workers = workers
@@ -47,7 +47,7 @@ class Batches:
         self._loader: DataLoader[Any] | None = None
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """The images' indices in the order of an epoch."""
+        """The indices of the images in an epoch's order."""
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.split.labels))
 
     def epoch(self, epoch: int, begin: int = 0) -> Iterator[tuple[Images, Labels]]:
@@ -60,7 +60,7 @@ class Batches:
             yield self.get(order, epoch, step)
 
     def get(self, order: npt.NDArray[np.int64], epoch: int, step: int) -> tuple[Images, Labels]:
-        """The batch of a step, out of images in memory."""
+        """The batch of a step, from images in memory."""
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, epoch, step))
         assert self._in_memory is not None
@@ -91,7 +91,7 @@ class Batches:
 
 
 class _Keys(Sampler[list[Key]]):
-    """What the workers are to decode, batch by batch."""
+    """What the workers should decode, batch by batch."""
 
     batches: Iterator[list[Key]] = iter(())
 
@@ -100,7 +100,7 @@ class _Keys(Sampler[list[Key]]):
 
 
 class _Decoding(TorchDataset[Any]):
-    """What a worker does: a whole batch at once, as tensors, which reach the training through shared memory."""
+    """What a worker does: a whole batch at once, as tensors, which reach the training process through shared memory."""
 
     def __init__(self, split: Split, recipe: Recipe, seed: int, batch_size: int) -> None:
         self.split = split
@@ -143,9 +143,9 @@ def augment(
     rng: np.random.Generator,
     own: slice = slice(None),
 ) -> Images:
-    """The chosen images of a batch, shifted and mirrored by chance: a single gather over all of them.
+    """The chosen images of a batch, randomly shifted and mirrored: a single gather over all of them.
 
-    Only those that `own` selects are given back; they are as they would be in the whole batch.
+    Only those that `own` selects are returned; they are as they would be in the whole batch.
     """
     if not (recipe.flip or recipe.shift):
         return images[chosen[own]]
@@ -170,6 +170,6 @@ class ToInput:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Images) -> Tensor:
-        writable = np.require(images, requirements=["C", "W"])  # torch warns of arrays that it could not write
+        writable = np.require(images, requirements=["C", "W"])  # torch warns about read-only arrays
         pixels = torch.from_numpy(writable).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return torch.addcmul(self.offset, pixels.float(), self.scale).contiguous(memory_format=self.format)

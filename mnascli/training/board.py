@@ -1,4 +1,4 @@
-"""The course of a training for TensorBoard."""
+"""The progress of a training for TensorBoard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Board:
 
 
 def open_board(folder: Path) -> Board:
-    """Event files in `folder`. Raises UsageError where the package tensorboard is missing."""
+    """Event files in `folder`. Raises UsageError if the package tensorboard is missing."""
     extra("tensorboard", "tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 

@@ -1,4 +1,4 @@
-"""Trained networks in files: weights as safetensors, with all that is needed to use and to judge them."""
+"""Trained networks in files: weights as safetensors, with all that is needed to use and to evaluate them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mnascli.training.tensors import read_about, read_tensors, write_tensors
 
 
 class About(Schema):
-    """What a checkpoint says of itself.
+    """What a checkpoint says about itself.
 
-    `mean` and `std` are a channel's, of pixels from 0 to 1; `accuracy` is top-1 on the validation part, from 0 to 1.
-    `source` is what opens the data again where it was trained; older files have none.
+    `mean` and `std` are per channel, of pixels from 0 to 1; `accuracy` is top-1 on the validation part, from 0 to 1.
+    `source` opens the data again on the machine where it was trained; older files have none.
     """
 
     schema_version: int = 1
@@ -37,7 +37,7 @@ class About(Schema):
 
 
 def save_checkpoint(path: Path, network: Network, dataset: Dataset, recipe: Recipe, *, accuracy: float) -> Path:
-    """Write `path`; a file that stood there is replaced at once and whole. Raises MnasError for a full disk."""
+    """Write `path`, replacing an existing file atomically. Raises MnasError for a full disk."""
     about = About(
         architecture=str(network.architecture),
         classes=dataset.classes,
@@ -54,10 +54,10 @@ def save_checkpoint(path: Path, network: Network, dataset: Dataset, recipe: Reci
 
 
 def load_checkpoint(path: Path) -> tuple[Network, About]:
-    """The network, in evaluation mode on the CPU, and what is known of it.
+    """The network, in evaluation mode on the CPU, and what is known about it.
 
-    Raises UsageError for a file that is damaged, is no checkpoint, or whose weights are of another architecture than
-    it says.
+    Raises UsageError for a file that is damaged, is not a checkpoint, or whose weights do not fit the architecture that
+    it names.
     """
     tensors, values = read_tensors(path)
     about = _about(path, values)
@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> tuple[Network, About]:
 
 
 def read_checkpoint(path: Path) -> About:
-    """What a checkpoint says of itself, without its weights. Raises UsageError as `load_checkpoint` does."""
+    """What a checkpoint says about itself, without its weights. Raises UsageError as `load_checkpoint` does."""
     return _about(path, read_about(path))
 
 
@@ -77,7 +77,7 @@ def read_architecture(path: Path) -> Architecture:
 
 
 def load_weights(network: Network, weights: Mapping[str, Tensor], source: str) -> None:
-    """Put weights into a network. Raises UsageError that names the first that does not fit."""
+    """Put weights into a network. Raises UsageError that names the first one that does not fit."""
     state = network.state_dict()
     for name in sorted(state.keys() | weights.keys()):
         if name not in weights or name not in state:
@@ -92,7 +92,7 @@ def load_weights(network: Network, weights: Mapping[str, Tensor], source: str) -
 
 def _about(path: Path, values: Mapping[str, Any]) -> About:
     if "architecture" not in values or "accuracy" not in values:
-        raise UsageError(f"{path}: not a checkpoint of a trained network (model.safetensors was expected)")
+        raise UsageError(f"{path}: not a checkpoint of a trained network (expected a model.safetensors)")
     try:
         return About.model_validate(values)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The task of telling which class a picture is of."""
+"""The task of classifying pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Classification:
         return mix(inputs, torch.from_numpy(labels).to(inputs.device, non_blocking=True), recipe, rng)
 
     def loss(self, outputs: Tensor, targets: MixedLabels, recipe: Recipe) -> Tensor:
-        """Mean cross entropy, computed in float32; of mixed pictures the weighted mean of both labels' losses."""
+        """Mean cross entropy, computed in float32; for mixed pictures, the weighted mean of both labels' losses."""
         logits, smoothing = outputs.float(), recipe.label_smoothing
         loss = F.cross_entropy(logits, targets.labels, label_smoothing=smoothing)
         if targets.others is None:

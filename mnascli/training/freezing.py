@@ -1,4 +1,4 @@
-"""Parts of a network that a training leaves as they are."""
+"""Parts of a network that a training leaves unchanged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ FEATURES = "features"  # all but the classifier
 
 
 def freeze(network: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """Take the gradients from the parts called `names` and return these parts.
+    """Switch off gradients in the parts called `names` and return these parts.
 
-    Raises UsageError for a part that the network has not, and if nothing is left to train.
+    Raises UsageError for a part that the network does not have, and if nothing is left to train.
     """
     there = dict(network.named_modules())
     frozen: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""All that an evaluation tells of predictions: accuracy with its interval, class by class, confusions, calibration."""
+"""All that an evaluation reports on predictions: accuracy with its interval, per class, confusions, calibration."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy.typing as npt
 from mnascli.intervals import wilson
 from mnascli.training.scoring import scores
 
-CALIBRATION_BINS = 15  # as Guo et al. (2017) take
+CALIBRATION_BINS = 15  # as in Guo et al. (2017)
 
 
 class Predictions(NamedTuple):
-    """Numbers (N, classes) whose greatest is the prediction: logits, or `probabilities`, which are not made again."""
+    """Numbers (N, classes) whose greatest is the prediction: logits, or `probabilities`, used as they are."""
 
     numbers: npt.NDArray[np.float32]
     probabilities: bool = False
@@ -24,9 +24,9 @@ class Predictions(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class. `recall`: the share of its images that are found; `precision`: of those called so, the right ones.
+    """One class. `recall`: the share of its images that are found; `precision`: of those predicted so, the right ones.
 
-    None where there is no image to take a share of.
+    None if there is no image to take a share of.
     """
 
     name: str
@@ -39,8 +39,8 @@ class ClassScore:
 class Judgement:
     """All accuracies are fractions from 0 to 1.
 
-    `interval` is Wilson's for top-1, of 95 %. `calibration_error` is the expected difference of confidence and accuracy
-    (ECE, 15 bins). `confusions` are (true class, predicted class, images) of all mistakes, the most frequent first.
+    `interval` is Wilson's 95 % interval of top-1. `calibration_error` is the expected difference between confidence and
+    accuracy (ECE, 15 bins). `confusions` are (true class, predicted class, images) of all mistakes, commonest first.
     """
 
     top1: float
@@ -53,7 +53,7 @@ class Judgement:
 
 
 def judge(predictions: Predictions, labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Judgement:
-    """The judgement of predictions against labels (N,), N being 1 or more. Raises as `scores` does."""
+    """The evaluation of predictions against labels (N,), N being 1 or more. Raises as `scores` does."""
     result = scores(predictions.numbers, labels)
     predicted = predictions.numbers.argmax(1)
     counts = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
@@ -83,7 +83,7 @@ def judge(predictions: Predictions, labels: npt.NDArray[np.int64], classes: Sequ
 
 
 def calibration_error(predictions: Predictions, labels: npt.NDArray[np.int64]) -> float:
-    """Expected calibration error: how far confidence and accuracy lie apart, over bins of like confidence."""
+    """Expected calibration error: how far apart confidence and accuracy are, over bins of similar confidence."""
     numbers = predictions.numbers
     highest = numbers.max(1, keepdims=True)
     if predictions.probabilities:

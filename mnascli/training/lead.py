@@ -1,4 +1,4 @@
-"""How much better one network is than another, with an interval: pictures and seeds both make it uncertain."""
+"""How much better one network is than another, with an interval: both pictures and seeds make it uncertain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How much more accurate one network is than another, in points (hundredths), with its interval of 95 %."""
+    """How much more accurate one network is than another, in points (hundredths), with its 95 % interval."""
 
     points: float
     interval: tuple[float, float]
@@ -21,7 +21,7 @@ def paired_lead(right: npt.NDArray[np.bool_], right_other: npt.NDArray[np.bool_]
     """The lead of a network over another, both (seeds, images): which pictures each training of it gets right.
 
     Pairs are the same picture and seed. The variances of the mean over pictures and over seeds are added, and the
-    degrees of freedom are Satterthwaite's (1946): few seeds make it wide. With one seed it holds for that one alone.
+    degrees of freedom are Satterthwaite's (1946): few seeds make it wide. With one seed it holds only for that seed.
     """
     difference = 100 * (right.astype(np.float64) - right_other)
     seeds, images = difference.shape
@@ -38,7 +38,7 @@ def paired_lead(right: npt.NDArray[np.bool_], right_other: npt.NDArray[np.bool_]
 
 
 def t_95(freedom: float) -> float:
-    """Student's t that 95 % of the values lie within, for `freedom` degrees of freedom, 1 or more.
+    """Student's t within which 95 % of the values lie, for `freedom` degrees of freedom, 1 or more.
 
     With t = sqrt(freedom) tan(angle), the angle's density is cos(angle) to the power of freedom - 1.
     """

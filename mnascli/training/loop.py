@@ -1,4 +1,4 @@
-"""The one training loop: for the proxy of a few seconds and for the long run, in one process or many."""
+"""The only training loop: for the proxy of a few seconds and for the long run, in one process or many."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from mnascli.training.resume import Progress, Resumable, saved_at_interrupt, tra
 from mnascli.training.task import Task
 
 CHECK_STEPS = 20  # steps between two looks at the loss, each of which makes an accelerator wait
-# An epoch's loss at which a training may be lost, in multiples of that of a guess and of the lowest so far: one that
-# begins far above a guess may still come down. It is lost where the loss grows on, or stays, in shares of the epoch
-# before; for so many steps it may stay, unless it is absurd: many a training jumps at first, and then falls.
+# A training may have diverged if an epoch's loss is above these multiples of a guess's loss and of the lowest so far:
+# one that begins far above a guess may still come down. It has diverged if the loss keeps growing, or stays, in shares
+# of the epoch before; for so many steps it may stay, unless it is absurd: many trainings jump at first, and then fall.
 DIVERGED, GROWN = 3.0, 2.0
 GROWS, STAYS, JUMP_STEPS, ABSURD = 1.5, 0.9, 200, 30.0
 ADVICE = ": lower learning_rate, or set warmup_epochs or clip_gradient_norm in the recipe"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-MIXING = 1  # tells the random numbers of mixing from those of augmentation
+MIXING = 1  # separates the random numbers of mixing from those of augmentation
 
 
 class TrainingError(MnasError):
-    """A training that cannot go on: the loss is no number any more, or grew far above that of a guess."""
+    """A training that cannot continue: the loss is no longer a number, or grew far above that of a guess."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave, apart from the weights, which are in the network.
+    """The result of a training, apart from the weights, which are in the network.
 
     `history` has a dict for each epoch: epoch (from 1), loss (mean over its steps), accuracy (validation score).
     """
@@ -73,20 +73,20 @@ def train(
     on_epoch: Callable[[int, float], None] | None = None,
     on_steps: Callable[[int, float, float], None] | None = None,
 ) -> Trained:
-    """Train `network` in place; it is on the CPU afterwards, with the averaged weights if the recipe averages.
+    """Train `network` in place; afterwards it is on the CPU, with the averaged weights if the recipe averages.
 
     With a `folder`, the state is saved there every `save_every_s` seconds, at Ctrl-C and at the end, and a training
     found there is resumed: on the same machine its weights become, bit for bit, those of a training that was never
     interrupted. `task` says what is learned.
-    `on_epoch` is called with the number of each epoch (from 1) and the score on the validation part; `on_steps` now and
-    then with the number of steps done, the mean loss since its last call, and the learning rate. `threads` are CPU
+    `on_epoch` is called with the number of each epoch (from 1) and the score on the validation part; `on_steps` every
+    few steps with the number of steps done, the mean loss since its last call, and the learning rate. `threads` are CPU
     threads, None leaves their number as it is. `workers` are processes that decode pictures, None as many as suit the
     machine. `compiled` trains through torch.compile. torch's global random state is changed.
 
-    In processes that torchrun started, each trains on its share of every batch and all end with the same network.
+    In processes started by torchrun, each trains on its share of every batch and all end with the same network.
 
-    Raises TrainingError if the loss is no finite number any more or grows far above that of a guess, UsageError if
-    network and data do not fit or the folder has another training, MnasError if the folder cannot be written.
+    Raises TrainingError if the loss is no longer finite or grows far above that of a guess, UsageError if network and
+    data do not fit or the folder has another training, MnasError if the folder cannot be written.
     """
     _check_fit(network, dataset)
     group = join_group()
@@ -122,7 +122,7 @@ def train(
     with joined, saved_at_interrupt(resumable, progress):
         while len(progress.history) < recipe.epochs:
             epoch = len(progress.history)
-            begin = progress.step - epoch * batches.per_epoch  # all of it where the evaluation was interrupted
+            begin = progress.step - epoch * batches.per_epoch  # the whole epoch if its evaluation was interrupted
             network.train()
             for module in frozen:
                 module.eval()
@@ -147,7 +147,7 @@ def train(
                     loss_sum += loss.detach()
                     if progress.step >= late_from:
                         late_loss_sum += loss.detach()
-                    # Gradients are exchanged with the last piece alone.
+                    # Gradients are exchanged only with the last piece.
                     waiting = isinstance(model, DistributedDataParallel) and number < len(pieces)
                     with model.no_sync() if waiting else nullcontext():  # type: ignore[operator]
                         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -196,7 +196,7 @@ def train(
 
 
 def _wrapped(network: Network, machine: torch.device, group: Group, compiled: bool) -> nn.Module:
-    """What the batches go through: the network, its gradients exchanged with other processes, compiled."""
+    """What the batches go through: the network, with gradients exchanged between processes, and compiled."""
     model: nn.Module = network
     if group.size > 1:
         model = DistributedDataParallel(network, [machine] if machine.type == "cuda" else None)
@@ -204,7 +204,7 @@ def _wrapped(network: Network, machine: torch.device, group: Group, compiled: bo
 
 
 def _is_time(due: float, index: int, group: Group) -> bool:
-    """Whether to save now; several processes have to agree on it, which they do now and then."""
+    """Whether to save now; several processes have to agree on it, which they do every few steps."""
     if group.size == 1:
         return time.monotonic() >= due
     return index % CHECK_STEPS == 0 and bool(group.share_object(time.monotonic() >= due))
@@ -216,7 +216,7 @@ def _check_fit(network: Network, dataset: Dataset) -> None:
     given = (dataset.size, dataset.channels, len(dataset.classes))
     for what, needs, has in zip(("pixels", "channels", "classes"), wanted, given, strict=True):
         if needs != has:
-            raise UsageError(f"the network is made for {needs} {what}, {dataset.name} has {has}: change one of them")
+            raise UsageError(f"the network is made for {needs} {what}, {dataset.name} has {has}: change either")
 
 
 def _diverged(loss: float, progress: Progress, of_a_guess: float) -> bool:
@@ -230,4 +230,4 @@ def _diverged(loss: float, progress: Progress, of_a_guess: float) -> bool:
 
 def _check_finite(loss_sum: Tensor, step: int) -> None:
     if not torch.isfinite(loss_sum):
-        raise TrainingError(f"the loss is no finite number any more at step {step}{ADVICE}")
+        raise TrainingError(f"the loss is no longer finite at step {step}{ADVICE}")

@@ -15,8 +15,8 @@ DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 MOST_WORKERS = 16
 
-# How many convolutions oneDNN keeps what it built for their shapes. By its own limit, 1,024, the children of a supernet
-# have it built again and again.
+# For how many shapes of convolutions oneDNN keeps what it built. With its default of 1,024, the children of a supernet
+# make it build the same again and again.
 ONEDNN_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 # malloc.h of glibc
@@ -24,11 +24,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def choose_device(choice: DeviceChoice, local_rank: int = 0) -> torch.device:
-    """The torch device for a choice; 'auto' is CUDA, Apple's Metal or the CPU, what is there first.
+    """The torch device for a choice; 'auto' is the first available of CUDA, Apple's Metal and the CPU.
 
-    Of several GPUs, each process on this machine gets one of its own.
+    If there are several GPUs, each process on this machine gets its own.
 
-    Raises UsageError for one that is not there.
+    Raises UsageError for a device that is not available.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if choice == "auto":
@@ -47,7 +47,7 @@ def choose_device(choice: DeviceChoice, local_rank: int = 0) -> torch.device:
 
 
 def decoding_workers(machine: torch.device, processes: int) -> int:
-    """How many processes should decode pictures beside each of so many that train on this machine.
+    """How many processes should decode pictures for each of the `processes` that train on this machine.
 
     Beside an accelerator the cores have nothing else to do; on the CPU most of them train.
     """
@@ -59,12 +59,12 @@ def decoding_workers(machine: torch.device, processes: int) -> int:
 def set_up_process(threads: int | None) -> None:
     """Make torch fast in this process on `threads` CPU threads (None: leave their number as it is).
 
-    All of it comes to bear if nothing was computed yet.
+    All of it takes effect only if nothing was computed yet.
     """
-    os.environ.setdefault(ONEDNN_CACHE, "16384")  # oneDNN looks at it once, at its first convolution
+    os.environ.setdefault(ONEDNN_CACHE, "16384")  # oneDNN reads it once, at its first convolution
     if threads is not None:
         torch.set_num_threads(threads)
-    # Activations that fade to denormal numbers would slow a CPU down many times.
+    # Activations that fade to denormal numbers would slow a CPU down many times over.
     torch.set_flush_denormal(True)
     if sys.platform == "linux":
         _keep_freed_memory()
@@ -73,7 +73,7 @@ def set_up_process(threads: int | None) -> None:
 def _keep_freed_memory() -> None:
     """Let malloc keep large blocks for the next step; by default it returns each to the system and pays page faults.
 
-    C libraries without mallopt are left as they are.
+    C libraries without mallopt are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -13,7 +13,7 @@ from mnascli.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class MixedLabels:
-    """What a batch should be taken for: `labels` (N,) by the share `own`, `others` (N,) by the rest."""
+    """The targets of a batch: `labels` (N,) with the weight `own`, `others` (N,) with the rest."""
 
     labels: Tensor
     others: Tensor | None = None
@@ -31,7 +31,7 @@ def mix(images: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator
     """A batch (N, channels, height, width) with neighbours mixed, if the recipe says so, and its targets.
 
     Each picture's partner is the one beside it (0 and 1, 2 and 3, ...), so that a batch shared by several processes is
-    mixed as it would be in one. A last picture without a neighbour is mixed with itself.
+    mixed as it would be in one. The last picture is mixed with itself if it has no neighbour.
     """
     if not (recipe.mixup or recipe.cutmix):
         return images, MixedLabels(labels)

@@ -16,10 +16,10 @@ RMSPROP_EPSILON = 1e-3
 
 
 class RMSpropTF(Optimizer):
-    """RMSProp as TensorFlow computes it, and so the MnasNet paper.
+    """RMSProp as TensorFlow computes it, and therefore as in the MnasNet paper.
 
-    Epsilon stands inside the root, the mean of squares begins at 1, and momentum gathers what is already multiplied by
-    the learning rate: torch's own RMSprop does all three otherwise. Weight decay is added to the gradient.
+    Epsilon is inside the root, the mean of squares begins at 1, and momentum accumulates what is already multiplied by
+    the learning rate: torch's own RMSprop does all three differently. Weight decay is added to the gradient.
     """
 
     def __init__(self, params: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
@@ -49,7 +49,7 @@ class RMSpropTF(Optimizer):
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimizer; weight decay on matrices and kernels alone, not on batch norm and biases."""
+    """The recipe's optimizer; weight decay only on matrices and kernels, not on batch norm and biases."""
     params = [param for param in network.parameters() if param.requires_grad]
     groups = [
         {"params": [param for param in params if param.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -57,12 +57,12 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     ]
     if recipe.optimizer == "rmsprop":
         return RMSpropTF(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    # One fused kernel a step: with the many small tensors of a small network the usual loop is slower.
+    # One fused kernel per step: with the many small tensors of a small network, the usual loop is slower.
     if recipe.optimizer == "adamw":
         return AdamW(groups, lr=recipe.learning_rate, fused=True)
     sgd = SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
     if recipe.momentum:
-        # The kernel wants that all weights have a momentum or none; each step trains other weights of a supernet.
+        # The kernel needs a momentum for all weights or none; each step trains different weights of a supernet.
         for param in params:
             sgd.state[param]["momentum_buffer"] = torch.zeros_like(param)
     return sgd

@@ -1,4 +1,4 @@
-"""Which pictures a training wants; each process opens them by itself."""
+"""Which pictures a training needs; each process opens them itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DataRequest:
     on_broken: Literal["skip", "stop"] = "skip"
 
     def load(self, recipe: Recipe, *, to_train: bool = True, test_only: bool = False) -> Dataset:
-        """The pictures as `recipe` wants to see them; whole ones are kept in reach only if it is there `to_train`.
+        """The pictures as `recipe` needs them; whole ones are kept available only if they are `to_train` on.
 
         With `test_only` the other parts may be missing.
         """

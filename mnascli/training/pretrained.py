@@ -1,8 +1,8 @@
-"""A start from published weights: timm's and torchvision's MnasNets and MobileNetV2s, or a checkpoint of mnas.
+"""Starting from published weights: timm's and torchvision's MnasNets and MobileNetV2s, or a checkpoint of mnas.
 
-Their networks pad strided convolutions on both sides where TensorFlow, and so this project, pads at the end. With the
-same weights that moves what is seen by 31 pixels at most (1 + 2 + 4 + 8 + 16); for odd sizes all along (225, 113, 57,
-29, 15), nothing differs at all.
+Their networks pad strided convolutions on both sides, where TensorFlow, and so this project, pads at the end. With the
+same weights this shifts the view by at most 31 pixels (1 + 2 + 4 + 8 + 16); if all sizes are odd (225, 113, 57, 29,
+15), there is no difference at all.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from mnascli.training.tensors import is_ours
 # What the published weights were trained on; timm and torchvision use torch's default epsilon in batch norm.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPSILON = 1e-5
-BODIES = ("blocks.", "features.", "layers.")  # what the classifier stands behind, in their names
+BODIES = ("blocks.", "features.", "layers.")  # the parts before the classifier, by their names
 WIDTHS = (1.0, 0.25, 0.35, 0.5, 0.75, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 2.0)
 WHERE = (
-    "weights are to be had from timm (https://huggingface.co/timm/semnasnet_100.rmsp_in1k is mnasnet-a1) and "
+    "weights are available from timm (https://huggingface.co/timm/semnasnet_100.rmsp_in1k is mnasnet-a1) and "
     "torchvision (https://download.pytorch.org/models/mobilenet_v2-b0353104.pth): docs/training.md has a list"
 )
 
-Names = Iterator[tuple[str, str]]  # prefixes of a module here and of the same module there
+Names = Iterator[tuple[str, str]]  # prefixes of a module in our network and of the same module in theirs
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights by the names of whoever published them, and what goes with them. `names` tells how they are called."""
+    """Weights under the names of their publisher, and what goes with them. `names` gives the publisher's names."""
 
     source: str
     tensors: dict[str, Tensor]
@@ -51,7 +51,7 @@ class Pretrained:
 def read_pretrained(path: Path) -> Pretrained:
     """The weights in a .pth, .pt or .safetensors file, or in the folder of a checkpoint.
 
-    Raises UsageError for a file of another network, damaged, or of something else.
+    Raises UsageError for a file that is damaged, or of another network, or of something else.
     """
     if paths.is_file(path / "model.safetensors"):
         path /= "model.safetensors"
@@ -73,19 +73,19 @@ def read_pretrained(path: Path) -> Pretrained:
         some = ", ".join(list(groups[0][1])[:2])
         raise UsageError(
             f"{path}: weights of another network (it has {some}): MnasNets and MobileNetV2s of timm and torchvision "
-            f"can be a start, and checkpoints of mnas; {WHERE}"
+            f"can be used, and checkpoints of mnas; {WHERE}"
         )
-    # The moving average where there is one, and of a network within another the outer.
+    # The moving average if there is one, and the outer network if one is inside another.
     *_, prefix, tensors, names = min(known, key=lambda one: one[:2])
     own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     return Pretrained(str(path), own, names, EPSILON, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def load_pretrained(network: Network, start: Pretrained) -> list[str]:
-    """Put the weights into `network`; returns what could not be taken over, in words, and is left as it was.
+    """Put the weights into `network`; returns what could not be taken over and is left unchanged, in words.
 
-    The classifier is left where the classes are others in number; a stem for colours is summed up for grey pictures.
-    Raises UsageError, with nothing changed, if anything else does not fit, with the width or model that would.
+    The classifier is left unchanged if the number of classes differs; a stem for colours is summed for grey pictures.
+    Raises UsageError, with nothing changed, if anything else does not fit, naming the width or model that would.
     """
     try:
         found, left = _matched(start, network.architecture, network.state_dict())
@@ -103,7 +103,7 @@ class _MisfitError(Exception):
 
 
 def _matched(start: Pretrained, architecture: Architecture, state: Mapping[str, Tensor]) -> tuple[Tensors, list[str]]:
-    """The weights by the names of `state`, and what is left out, in words. Raises _MisfitError."""
+    """The weights under the names of `state`, and what is omitted, in words. Raises _MisfitError."""
     found: Tensors = {}
     used: set[str] = set()
     left: list[str] = []
@@ -125,12 +125,12 @@ def _matched(start: Pretrained, architecture: Architecture, state: Mapping[str, 
                 raise _MisfitError(f"{key} has the shape {tuple(value.shape)}, not {tuple(state[name].shape)}")
             found[name] = value
     if more := [key for key in start.tensors if key not in used and key.startswith(BODIES)]:
-        raise _MisfitError(f"{more[0]} has no place in it")
+        raise _MisfitError(f"it has no place for {more[0]}")
     return found, left
 
 
 def _what_fits(start: Pretrained, architecture: Architecture) -> str:
-    """For which width of the network, or else for which network of the zoo, the weights are, in words."""
+    """Which width of the network, or else which network of the zoo, the weights are for, in words."""
     for width in WIDTHS:
         if _fits(start, architecture.on(width=width)):
             return f"they fit it with --width {width:g}"
@@ -145,10 +145,10 @@ def _fits(start: Pretrained, architecture: Architecture) -> bool:
     ops = [op for layer in lower(architecture) for op in layer.ops]
     kernels = sum(isinstance(op, Conv) + 2 * isinstance(op, SqueezeExcite) for op in ops)
     if kernels != sum(value.ndim == 4 for value in start.tensors.values()):
-        return False  # told without building it
+        return False  # known without building it
     try:
         _matched(start, architecture, build(architecture).state_dict())
-    except (_MisfitError, KeyError):  # a block of more convolutions than theirs have has no name there
+    except (_MisfitError, KeyError):  # theirs have no name for a block with more convolutions than they have
         return False
     return True
 
@@ -158,7 +158,7 @@ def _averaged(place: str) -> bool:
 
 
 def timm_names(architecture: Architecture) -> Names:
-    """Of timm's EfficientNet class: mnasnet_*, semnasnet_*, mobilenetv2_*."""
+    """Names of timm's EfficientNet class: mnasnet_*, semnasnet_*, mobilenetv2_*."""
     for layer in lower(architecture):
         if layer.name == "stem":
             yield from _conv("stem.conv", "conv_stem", "bn1")
@@ -178,7 +178,7 @@ def timm_names(architecture: Architecture) -> Names:
 
 
 def torchvision_mnasnet_names(architecture: Architecture) -> Names:
-    """Of torchvision's MNASNet: the stem and the first block in a row, a module for each further block, the head."""
+    """Names of torchvision's MNASNet: stem and first block in a row, a module for each further block, the head."""
     blocks = len(architecture.blocks)
     for layer in lower(architecture):
         if layer.name == "stem":
@@ -196,7 +196,7 @@ def torchvision_mnasnet_names(architecture: Architecture) -> Names:
 
 
 def torchvision_mobilenet_names(architecture: Architecture) -> Names:
-    """Of torchvision's MobileNetV2: everything but the classifier is a row called features."""
+    """Names of torchvision's MobileNetV2: everything but the classifier is a row called features."""
     for index, layer in enumerate(lower(architecture)):
         if layer.name in ("stem", "head"):
             yield from _conv(f"{layer.name}.conv", f"features.{index}.0", f"features.{index}.1")
@@ -225,7 +225,7 @@ def _convs(layer: Layer) -> list[Conv]:
     return [op for op in layer.ops if isinstance(op, Conv)]
 
 
-# The tensor by which the weights of a publisher are known.
+# The tensor by which a publisher's weights are recognised.
 KNOWN_BY = {
     "conv_stem.weight": timm_names,
     "features.0.0.weight": torchvision_mobilenet_names,

@@ -20,7 +20,7 @@ PATIENCE = timedelta(hours=2)  # the first process may be preparing a large data
 class Group:
     """Which of how many processes this is; `local_rank` and `local_size` count those on this machine.
 
-    Of a group of one, every method does nothing or gives back what it was given.
+    In a group of one, every method does nothing or returns what it was given.
     """
 
     rank: int = 0
@@ -56,7 +56,7 @@ class Group:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process of each machine runs what is inside before the others do: they find its caches."""
+        """The first process of each machine runs the block before the others, which then find its caches."""
         if self.size > 1 and self.local_rank > 0:
             dist.barrier()
         yield
@@ -65,7 +65,7 @@ class Group:
 
 
 def join_group() -> Group:
-    """The group that `torchrun` started this process in; a group of one where it did not. May be called again."""
+    """The group that `torchrun` started this process in, else a group of one. May be called again."""
     if not dist.is_available() or not dist.is_torchelastic_launched():
         return Group()
     if not dist.is_initialized():
@@ -81,7 +81,7 @@ def leave_group() -> None:
 
 
 class JoinedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, which have the same size. (torch's own needs a GPU.)"""
+    """Batch norm over the batches of all processes, which are of the same size. (torch's own needs a GPU.)"""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -101,7 +101,7 @@ class JoinedBatchNorm(nn.BatchNorm2d):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; gradients go through it, since what each process puts in counts for all losses."""
+    """The sum over all processes; gradients go through it, since each process's value counts in all losses."""
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def _sum(value: Tensor) -> Tensor:
 
 @contextmanager
 def joined_batch_norm(network: nn.Module, joined: bool) -> Iterator[None]:
-    """While it lasts, the network's batch norms work over all processes; their parameters stay the same objects."""
+    """Inside it, the network's batch norms work over all processes; their parameters stay the same objects."""
     norms = [module for module in network.modules() if type(module) is nn.BatchNorm2d] if joined else []
     for norm in norms:
         norm.__class__ = JoinedBatchNorm

@@ -1,4 +1,4 @@
-"""A half-done training in a file, so that it goes on as if it had never stopped."""
+"""A half-done training in a file, so that it resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILE = "training.safetensors"
 
 @dataclass
 class Progress:
-    """How far a training has come: the next `step`, counted over all epochs, and what each finished epoch gave."""
+    """How far a training has come: the next `step`, counted over all epochs, and the result of each finished epoch."""
 
     step: int = 0
     start_loss: float | None = None  # of the first step, before anything was learned
@@ -35,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Resumable:
-    """All that changes during a training. Random numbers are none of it: they depend on seed and step alone."""
+    """All that changes during a training, without random numbers: they depend only on seed and step."""
 
     folder: Path
     network: Network
@@ -44,13 +44,13 @@ class Resumable:
     average: Average | None
     loss_sum: Tensor
     late_loss_sum: Tensor
-    training: dict[str, Any]  # what must be the same for a training to be gone on with
+    training: dict[str, Any]  # what must be the same for a training to be resumed
     group: Group
 
     def save(self, progress: Progress) -> None:
-        """Write the state; the one before stays until this one is complete. Raises MnasError for a full disk.
+        """Write the state; the previous one stays until this one is complete. Raises MnasError for a full disk.
 
-        Of several processes the first one writes, but all have to call it.
+        Only the first of several processes writes, but all have to call it.
         """
         self.group.mean(self.loss_sum)
         self.group.mean(self.late_loss_sum)
@@ -65,7 +65,7 @@ class Resumable:
             write_tensors(self.folder / FILE, self._tensors(), about)
 
     def restore(self) -> Progress:
-        """Put the saved state back; the start where nothing was saved.
+        """Restore the saved state; the start if nothing was saved.
 
         Raises UsageError if the folder has another training, or its file is damaged.
         """
@@ -87,7 +87,7 @@ class Resumable:
 
 @contextmanager
 def saved_at_interrupt(resumable: Resumable | None, progress: Progress) -> Iterator[None]:
-    """Save the state where Ctrl-C ends the block. Not of several processes: each of them is at another step then."""
+    """Save the state if Ctrl-C ends the block, but not with several processes: each is at a different step then."""
     try:
         yield
     except KeyboardInterrupt:
@@ -99,7 +99,7 @@ def saved_at_interrupt(resumable: Resumable | None, progress: Progress) -> Itera
 def changing(
     name: str, weights: nn.Module, optimizer: Optimizer, average: Average | None, loss_sum: Tensor
 ) -> dict[str, Tensor]:
-    """The tensors that a training changes, themselves and not copies; the names of the module's begin with `name`."""
+    """The tensors that a training changes, not copies of them; the names of the module's begin with `name`."""
     tensors = {f"{name}.{key}": tensor for key, tensor in weights.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
@@ -109,7 +109,7 @@ def changing(
 
 
 def put_back(saved: Mapping[str, Tensor], tensors: Callable[[], dict[str, Tensor]], optimizer: Optimizer) -> None:
-    """Copy what was saved of `tensors()` into them; `optimizer` is new and gets the states that were saved of it."""
+    """Copy the saved values into `tensors()`; `optimizer` is new and gets its saved states."""
     _begin_optimizer(optimizer, saved)
     with torch.no_grad():
         for name, tensor in tensors().items():
@@ -117,21 +117,22 @@ def put_back(saved: Mapping[str, Tensor], tensors: Callable[[], dict[str, Tensor
 
 
 def check_same(path: Path, what: str, about: Mapping[str, Any], training: Mapping[str, Any]) -> None:
-    """Raise UsageError where the training saved in `path` is another one than `training`."""
+    """Raise UsageError if the training saved in `path` is not `training`."""
     there = about.get("training", {})
     for key, value in training.items():
         is_newer = there and key.startswith("recipe.")  # a value that recipes did not have when this was saved
         if there.get(key, value if is_newer else None) != value:
             raise UsageError(
                 f"{path}: {what} with another {key} ({there.get(key)}, not {value}): "
-                "choose another folder, or delete this one to begin anew"
+                "choose another folder, or delete this one to start over"
             )
 
 
 def _begin_optimizer(optimizer: Optimizer, saved: Mapping[str, Tensor]) -> None:
-    """Give the optimizer states that can be copied into, those of weights that were trained and no others.
+    """Give the optimizer states to copy into, only those of weights that were trained.
 
-    They lie in memory as their weights do (channels last, say), which fused kernels rely on and files do not keep.
+    They have the memory layout of their weights (such as channels last), on which fused kernels rely and which files do
+    not keep.
     """
     params = [param for group in optimizer.param_groups for param in group["params"]]
     for name, value in saved.items():

@@ -33,7 +33,7 @@ class Scores:
 
 
 def evaluate(network: nn.Module, split: Split, dataset: Dataset, group: Group = ALONE) -> Scores:
-    """Scores of `network` on one part of `dataset`, which the processes of a group share among them.
+    """Scores of `network` on one part of `dataset`, which the processes of a group divide among themselves.
 
     Raises MnasError for outputs that are not finite.
     """
@@ -52,8 +52,8 @@ def evaluate(network: nn.Module, split: Split, dataset: Dataset, group: Group = 
 def predict_logits(network: nn.Module, images: Images | StreamedImages, dataset: Dataset) -> npt.NDArray[np.float32]:
     """Logits (N, classes) for pixels (N, size, size, channels), normalised as `dataset` says.
 
-    The network works in evaluation mode, on the device where it is; its mode is given back. Pictures that have to be
-    decoded are decoded a batch ahead.
+    The network runs in evaluation mode, on its device; its mode is restored. Pictures that have to be decoded are
+    decoded one batch ahead.
     """
     was_training = network.training
     network.eval()
@@ -71,7 +71,7 @@ def predict_logits(network: nn.Module, images: Images | StreamedImages, dataset:
 
 
 def _ahead(items: Iterator[Images]) -> Iterator[Images]:
-    """The items, the next one being made in a thread while one is used."""
+    """The items; the next one is made in a thread while one is used."""
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, items, None)
         while (item := following.result()) is not None:
@@ -82,8 +82,8 @@ def _ahead(items: Iterator[Images]) -> Iterator[Images]:
 def scores(logits: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> Scores:
     """Scores of logits (N, classes) against labels (N,).
 
-    Among equal logits the lower class counts as the prediction, as argmax has it. With 5 classes or fewer, top5 is 1.
-    Raises MnasError if a logit is no finite number.
+    If logits are equal, the lower class is the prediction, as with argmax. With 5 classes or fewer, top5 is 1.
+    Raises MnasError if a logit is not finite.
     """
     if not np.isfinite(logits).all():
         raise MnasError("the network's outputs are not finite: its training diverged; use a lower learning rate")

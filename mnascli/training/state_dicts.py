@@ -1,4 +1,4 @@
-"""Tensors by name out of whatever a training script saved, with nothing of the file ever run."""
+"""Tensors by name from whatever a training script saved, without ever running code from the file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Tensors = dict[str, Tensor]
 
 # What torch.compile, DistributedDataParallel and their like put between the parts of a name.
 WRAPPERS = frozenset(["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
-DEEPEST = 4  # dicts within dicts that are looked through
+DEEPEST = 4  # levels of nested dicts that are searched
 REFUSED = re.compile(r"GLOBAL (\S+) was not an allowed global")
-MOST_CLASSES = 100  # that are read as nothing: more has no checkpoint
+MOST_CLASSES = 100  # that are read as nothing: no checkpoint has more
 
 
 class _Nothing:
-    """Stands for an object that is no tensor (argparse.Namespace, a config): made of anything, and holds nothing."""
+    """Stands for an object that is not a tensor (argparse.Namespace, a config): takes anything, and holds nothing."""
 
     def __new__(cls, *_: Any) -> _Nothing:
         return super().__new__(cls)
@@ -45,10 +45,10 @@ class _Nothing:
 def read_state_dicts(path: Path) -> list[tuple[str, Tensors]]:
     """Every group of tensors in a .pth, .pt or .safetensors file, with the names of the dicts around it.
 
-    Names are without what wrappers put into them. Raises UsageError that says what the file is in their place.
+    What wrappers put into names is removed. Raises UsageError that says what the file is if it has none.
     """
     if paths.is_dir(path):
-        raise UsageError(f"{path}: is a folder without a model.safetensors: give a file of weights")
+        raise UsageError(f"{path}: a folder without a model.safetensors: give a file of weights")
     try:
         with path.open("rb") as file:
             head = file.read(100)
@@ -72,18 +72,18 @@ def read_state_dicts(path: Path) -> list[tuple[str, Tensors]]:
         )
     found = list(_groups(values, "", DEEPEST)) if isinstance(values, Mapping) else []
     if not found:
-        raise UsageError(f"{path}: not a state dict: names with tensors were expected")
+        raise UsageError(f"{path}: not a state dict: expected names with tensors")
     return found
 
 
 def _load(path: Path, head: bytes) -> Any:
-    """What `torch.load` makes of a file; objects of classes that it does not know come back as nothing."""
+    """What `torch.load` makes of a file; objects of unknown classes come back as nothing."""
     nothing: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = []
     names: set[str] = set()
     while True:
         try:
             with contextlib.ExitStack() as stack:
-                stack.enter_context(warnings.catch_warnings(action="ignore"))  # of TorchScript: it is refused below
+                stack.enter_context(warnings.catch_warnings(action="ignore"))  # TorchScript: refused below
                 if nothing:
                     stack.enter_context(torch.serialization.safe_globals(nothing))
                 return torch.load(path, map_location="cpu", weights_only=True)
@@ -105,11 +105,11 @@ def _refuse(path: Path, head: bytes, error: Exception) -> NoReturn:
             "not weights alone: it holds objects that only its own program can read, or that would run code: save the "
             "weights alone there, with torch.save(model.state_dict(), FILE)"
             if holds_pickle
-            else "a zip archive of something else than weights: unpack it first"
+            else "a zip archive of something other than weights: unpack it first"
         )
     elif what is None and tarfile.is_tarfile(path):
         what = "a tar archive: unpack it first"
-    raise UsageError(f"{path}: {what or 'not a file of weights, or cut off: fetch it again'}") from error
+    raise UsageError(f"{path}: {what or 'not a file of weights, or cut off: download it again'}") from error
 
 
 def _groups(values: Mapping[Any, Any], place: str, depth: int) -> Iterator[tuple[str, Tensors]]:

@@ -1,13 +1,14 @@
 """Training a supernet: every step trains one child, so that in the end all children can be compared.
 
-Whom to train a `Guide` says: `Uniform` draws each child uniformly. A guide that learns (TuNAS, 2008.06120: architecture
-and weights in turn) is told, after each step, the accuracy of another child on a batch of the validation part.
+A `Guide` says which child to train: `Uniform` draws each child uniformly. A guide that learns (TuNAS, 2008.06120:
+architecture and weights in turn) gets, after each step, the accuracy of another child on a batch of the validation
+part.
 
-At first each path's features mean something else to the layers after it, so that single paths drawn uniformly learn
-slowly. So the training begins with one child, the anchor, and during the first `warmup` of the steps lets go of it:
-each decision is the sampled child's with a probability that rises from 0 to 1. A layer then learns to take another's
-place while most others stand still. (Once-for-all, 1908.09791, shrinks from the largest child in steps; TuNAS,
-2008.06120, has all operators and filters on instead. The two were not compared here.)
+At first each path's features mean something different to the layers after it, so that single paths drawn uniformly
+learn slowly. So the training begins with one child, the anchor, and gradually leaves it during the first `warmup` of
+the steps: each decision is the sampled child's with a probability that rises from 0 to 1. A layer then learns to take
+another's place while most others stay the same. (Once-for-all, 1908.09791, shrinks from the largest child in steps;
+TuNAS, 2008.06120, has all operators and filters on instead. The two were not compared here.)
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Guide(Protocol):
 
 
 class Uniform:
-    """Every decision uniform, from seed and step alone."""
+    """Every decision uniform, from only seed and step."""
 
     learns = False
 
@@ -93,12 +94,12 @@ def train_supernet(
     task: Task = CLASSIFICATION,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Train `supernet` in place; it is on the CPU afterwards, with the averaged weights if the recipe averages.
+    """Train `supernet` in place; afterwards it is on the CPU, with the averaged weights if the recipe averages.
 
-    `warmup` is a share of all steps, from 0 to 1. With a `folder` the training can be killed and gone on with, as in
+    `warmup` is a share of all steps, from 0 to 1. With a `folder` the training can be killed and resumed, as in
     `training.train`; `on_epoch` gets the number of each epoch (from 1) and its mean loss. torch's global random state
-    is changed. Raises TrainingError if the loss is no finite number any more, UsageError if the folder has another
-    training, MnasError if it cannot be written.
+    is changed. Raises TrainingError if the loss is no longer finite, UsageError if the folder has another training,
+    MnasError if it cannot be written.
     """
     _check_recipe(recipe)
     set_up_process(threads)
@@ -148,9 +149,9 @@ def train_supernet(
             if average is not None:
                 average.update(state.step)
             if state.step % CHECK_STEPS == 0 and not torch.isfinite(state.loss_sum):
-                raise TrainingError(f"the supernet's loss is no finite number any more at step {state.step}{ADVICE}")
+                raise TrainingError(f"the supernet's loss is no longer finite at step {state.step}{ADVICE}")
             if guide.learns and state.step > warmup * steps:
-                judged = guide.sample(state.step)  # another child than the one that was trained
+                judged = guide.sample(state.step)  # not the child that was trained
                 chosen = np.sort(random.Random(f"validation {seed}/{state.step}").sample(held_out, judged_at_once))
                 with torch.no_grad():
                     outputs = forward(to_input(dataset.validation.images[chosen]), judged)
@@ -170,8 +171,8 @@ def train_supernet(
 def calibrated(supernet: Supernet, architecture: Architecture, dataset: Dataset, images: int = 2000) -> Network:
     """A child as a network of its own, in evaluation mode, with the batch norm statistics of its own activations.
 
-    They are those of `images` training images, the same for all children; a child that shares its weights with others
-    has no statistics that would fit it.
+    They come from `images` training images, the same for all children; a child that shares its weights with others has
+    no statistics that fit it.
     """
     network = supernet.extract(architecture)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -203,41 +204,41 @@ def supernet_seconds_per_epoch(
 
 
 def save_supernet(path: Path, supernet: Supernet, dataset: Dataset, recipe: Recipe) -> None:
-    """Keep a trained supernet for other searches. Raises MnasError where it cannot be written."""
+    """Keep a trained supernet for other searches. Raises MnasError if it cannot be written."""
     about = {"supernet": supernet.space.hash, "data": dataset.name, "data_hash": dataset.hash}
     write_tensors(path, supernet.state_dict(), {**about, "recipe": recipe.model_dump(mode="json")})
 
 
 def load_supernet(path: Path, space: Space, data_hash: str) -> Supernet:
-    """The supernet of a file; `data_hash` is '' where it is not known.
+    """The supernet of a file; `data_hash` is '' if it is not known.
 
-    Raises UsageError for one of another space or other data, or a file that is none."""
+    Raises UsageError for one of another space or other data, or a file that is not a supernet."""
     about = read_about(path)
     if "supernet" not in about:
         raise UsageError(f"{path}: not a supernet (a search with `evaluator: supernet` makes one)")
     if about["supernet"] != space.hash:
-        raise UsageError(f"{path}: a supernet of another space: it cannot be used again here; train one for this space")
+        raise UsageError(f"{path}: a supernet of another space: it cannot be reused here; train one for this space")
     if data_hash and about["data_hash"] != data_hash:
-        raise UsageError(f"{path}: a supernet that was trained on other data ({about['data']}): train one on this data")
+        raise UsageError(f"{path}: a supernet trained on other data ({about['data']}): train one on this data")
     supernet = Supernet(space)
     supernet.load_state_dict(read_tensors(path)[0])
     return supernet.eval()
 
 
 def _mixed(space: Space, anchor: Architecture, child: Architecture, free: float, rng: random.Random) -> Architecture:
-    """The anchor, with each decision by chance the child's; `free` is the probability."""
+    """The anchor, with each decision randomly the child's; `free` is the probability."""
     decisions = zip(space.encode(anchor), space.encode(child), strict=True)
     return space.decode([own if rng.random() < free else fixed for fixed, own in decisions])
 
 
 class _State:
-    """All that changes during a training. Random numbers are none of it: they depend on seed and step alone."""
+    """All that changes during a training, without random numbers: they depend only on seed and step."""
 
     def __init__(
         self, supernet: Supernet, optimizer: Optimizer, average: Average | None, guide: Guide, training: dict[str, Any]
     ) -> None:
         self.supernet, self.optimizer, self.average, self.guide = supernet, optimizer, average, guide
-        self.training = training  # what must be the same for it to be gone on with
+        self.training = training  # what must be the same for it to be resumed
         self.step = 0
         self.loss_sum = torch.zeros((), device=next(supernet.parameters()).device)  # of the epoch
 
@@ -268,6 +269,6 @@ def _check_recipe(recipe: Recipe) -> None:
     default = Recipe()
     for name in ("accumulate", "classifier_init", "freeze", "mixup", "cutmix", "sync_batch_norm"):
         if getattr(recipe, name) != getattr(default, name):
-            raise UsageError(f"supernet.recipe: {name}: a supernet's training does not know it; leave it out")
+            raise UsageError(f"supernet.recipe: {name}: the training of a supernet does not support it; omit it")
     if recipe.precision == "float16":
         raise UsageError("supernet.recipe: precision: float32 or bfloat16")

@@ -1,6 +1,6 @@
 """What is learned: the targets that a network is trained towards, the loss, and the score that says how good it is.
 
-Both training loops ask a task, and know nothing else of what labels mean. `classification.py` is one.
+Both training loops ask a task, and know nothing else about what labels mean. `classification.py` is one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mnascli.training.recipe import Recipe
 
 
 class Targets(Protocol):
-    """What a batch should be taken for."""
+    """The targets of a batch."""
 
     def chunk(self, pieces: int) -> list[Self]:
         """Cut along the batch as Tensor.chunk does."""
@@ -35,16 +35,16 @@ class Task(Protocol):
     ) -> tuple[Tensor, Targets]:
         """Inputs (N, channels, height, width), mixed if the recipe says so, and their targets on the same device.
 
-        Only `rng` decides what is by chance. `labels` are those of the data set, one for each input.
+        All randomness is from `rng`. `labels` are those of the data set, one for each input.
         """
         ...
 
     def loss(self, outputs: Any, targets: Any, recipe: Recipe) -> Tensor:
-        """The mean loss over a batch, a scalar, of what the network gives."""
+        """The mean loss over a batch, a scalar, of the network's outputs."""
         ...
 
     def loss_of_a_guess(self, dataset: Dataset) -> float:
-        """About what a network that has learned nothing is left with."""
+        """Roughly the loss of a network that has learned nothing."""
         ...
 
     def score(self, network: nn.Module, split: Split, dataset: Dataset, group: Group) -> float:

@@ -1,4 +1,4 @@
-"""Safetensors files: named tensors with one JSON text beside them; written beside their place and renamed."""
+"""Safetensors files: named tensors with one JSON text beside them; written under another name and renamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "mnas"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and what is to be known about them. What stood at `path` stays until all is on the disk.
+    """Write tensors and the facts about them. What was at `path` stays until everything is on the disk.
 
     Raises MnasError if the file cannot be written (a full disk).
     """
@@ -43,7 +43,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write_tensors` wrote. Raises UsageError for a file that is not there, is damaged, or not of mnas."""
+    """What `write_tensors` wrote. Raises UsageError for a file that is missing, damaged, or not from mnas."""
     about = read_about(path)
     try:
         return safetensors.torch.load_file(path), about
@@ -52,7 +52,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The JSON of a file alone, without reading its tensors. Raises UsageError as `read_tensors` does."""
+    """Only the JSON of a file, without reading its tensors. Raises UsageError as `read_tensors` does."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = (file.metadata() or {}).get(KEY)
@@ -75,7 +75,7 @@ def is_ours(path: Path) -> bool:
 
 
 def _instead(path: Path) -> str | None:
-    """What a file is that is no safetensors file: a page, a pointer."""
+    """What a file that is not a safetensors file really is: a page, a pointer."""
     if not paths.is_file(path):
         return None
     with path.open("rb") as file:

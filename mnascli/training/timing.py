@@ -1,4 +1,4 @@
-"""How long trainings would take here, from so little of them that it is known in seconds at any size of picture."""
+"""How long trainings would take here, from so short a part that it takes seconds at any picture size."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mnascli.nets.network import Network
 from mnascli.training.loop import train
 from mnascli.training.recipe import Recipe
 
-TIMED_S = 1.0  # of work that is timed
-FIRST = 4  # pictures; torch's first steps are slow, and tell nothing but how many to take next
-LEARNING_RATE = 1e-6  # decides nothing about the time, and nothing diverges
+TIMED_S = 1.0  # of timed work
+FIRST = 4  # pictures; torch's first steps are slow, and show only how many to take next
+LEARNING_RATE = 1e-6  # does not affect the time, and nothing diverges
 
 
 def seconds_per_epoch(network: Network, dataset: Dataset, recipe: Recipe, *, threads: int | None = None) -> float:
@@ -34,7 +34,7 @@ def timed(work: Callable[[int], object], most: int) -> float:
         seconds = time.perf_counter() - began
         if seconds >= TIMED_S or count == most:
             return seconds / count
-        # Not many times more at once: what is constant in the work would mislead.
+        # Not many times more at once: the constant part of the work would mislead.
         count = min(most, count * min(8, max(2, int(1.2 * TIMED_S / seconds))))
 
 

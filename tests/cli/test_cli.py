@@ -155,7 +155,7 @@ def test_bad_configurations_name_file_and_key(tmp_path: Path, text: str, says: s
 def test_a_run_that_exists_a_damaged_one_and_one_that_is_written(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(TINY)
     create_run(tmp_path / "runs" / "old", "", {}).close()
-    assert_one_line(mnas("search", "--config", "mine.yaml", "--name", "old", cwd=tmp_path), 2, "exists already")
+    assert_one_line(mnas("search", "--config", "mine.yaml", "--name", "old", cwd=tmp_path), 2, "already exists")
     with create_run(tmp_path / "runs" / "busy", "", {}):
         assert_one_line(mnas("search", "--resume", "busy", cwd=tmp_path), 1, "is writing this run")
     log = tmp_path / "runs" / "old" / "events.jsonl"

@@ -22,10 +22,10 @@ def test_a_run_holds_what_it_was_made_of(tmp_path: Path) -> None:
 
 def test_a_run_is_never_used_again_silently(tmp_path: Path) -> None:
     create_run(tmp_path / "one", "", {}).close()
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         create_run(tmp_path / "one", "", {})
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         create_run(tmp_path / "file", "", {})
     assert (tmp_path / "file").read_text() == "mine"
 

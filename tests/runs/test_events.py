@@ -34,6 +34,6 @@ def test_trial_events_have_a_trial() -> None:
 def test_an_event_is_held_to_its_keys() -> None:
     good = {"v": 1, "time": 1.0, "event": "done", "trial": 3, "reward": 0.5}
     assert problem(good) is None
-    assert problem({**good, "colour": "red"}) == "done: has colour besides"
+    assert problem({**good, "colour": "red"}) == "done: has the unknown colour"
     assert problem({"event": "done", "trial": 3}) == "done: lacks reward"
     assert problem({"event": "undone"}) == "undone: no such kind of event"

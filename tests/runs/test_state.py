@@ -147,6 +147,6 @@ def test_marks() -> None:
     assert [mark(verdict) for verdict in ("stable", "unstable", "predicted", None)] == ["", "~", "~", ""]
     assert any_unsure([{"a": "stable"}, {"b": "unstable"}]) and not any_unsure([{}, {"a": "stable"}])
     assert age(None, 1.0) == ""
-    assert age(0.0, 3 * 3600.0) == "from the store, measured 3 h before"
-    assert age(0.0, 120.0) == "from the store, measured 2 min before"
+    assert age(0.0, 3 * 3600.0) == "from the store, measured 3 h earlier"
+    assert age(0.0, 120.0) == "from the store, measured 2 min earlier"
     assert age(9.0, 1.0) == age(9.0, None) == "from the store"

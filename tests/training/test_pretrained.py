@@ -319,7 +319,7 @@ def write_half(file):
         (lambda file: file.write_bytes(b"hello"), "not a file of weights"),
         (write_code, "or that would run code: save the weights alone there, with torch.save(model.state_dict(), FILE)"),
         (write_script, "a TorchScript program: save its weights alone"),
-        (write_zip, "a zip archive of something else than weights: unpack it first"),
+        (write_zip, "a zip archive of something other than weights: unpack it first"),
         (lambda file: file.write_bytes(b""), "empty"),
         (lambda file: file.write_bytes(PAGE), "a web page: the download answered with a page"),
         (lambda file: file.write_bytes(b"\xef\xbb\xbf\n <HTML>"), "a web page"),
@@ -327,7 +327,7 @@ def write_half(file):
         (lambda file: file.write_bytes(b'<?xml version="1.0"?><Error/>'), "an XML text, as a server answers"),
         (lambda file: file.write_bytes(b'{"message": "Not Found"}'), "a JSON text, as a server answers"),
         (lambda file: file.write_bytes(gzip.compress(b"x" * 999)), "compressed with gzip: unpack it first"),
-        (lambda file: file.mkdir(), "is a folder without a model.safetensors"),
+        (lambda file: file.mkdir(), "a folder without a model.safetensors"),
         (lambda file: None, "no such file"),
     ],
 )
@@ -429,7 +429,7 @@ def test_the_folder_of_a_checkpoint_is_a_start(tmp_path):
 def test_where_weights_are_to_be_had_is_told(tmp_path):
     torch.save(Other().state_dict(), tmp_path / "other.pth")
     for file in ("none.pth", "other.pth"):
-        with pytest.raises(UsageError, match=r"weights are to be had from timm \(https://huggingface\.co/timm/"):
+        with pytest.raises(UsageError, match=r"weights are available from timm \(https://huggingface\.co/timm/"):
             read_pretrained(tmp_path / file)
 
 
@@ -468,7 +468,7 @@ def test_weights_of_a_deeper_network_are_not_taken_in_part(tmp_path):
     torch.save(published(TimmSemnasnet).state_dict(), tmp_path / "weights.pth")
     shallow = Architecture.parse(str(load("mnasnet-a1")).replace("ir_r4_k3_s2_e6_c80", "ir_r3_k3_s2_e6_c80"))
     network = nets.build(replace(shallow, bn_epsilon=1e-5))
-    with pytest.raises(UsageError, match=r"blocks\.3\.3\.\S+ has no place in it; they fit mnasnet-a1$"):
+    with pytest.raises(UsageError, match=r"it has no place for blocks\.3\.3\.\S+; they fit mnasnet-a1$"):
         load_pretrained(network, read_pretrained(tmp_path / "weights.pth"))
 
 

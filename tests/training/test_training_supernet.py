@@ -188,7 +188,7 @@ def test_a_kept_supernet_is_used_again_but_not_for_another_space_or_data(tmp_pat
 
 
 def test_divergence_and_recipes_that_do_not_fit_are_told() -> None:
-    with pytest.raises(TrainingError, match="no finite number"):
+    with pytest.raises(TrainingError, match="no longer finite"):
         trained(RECIPE.model_copy(update={"learning_rate": 1e9, "epochs": 6}))
     with pytest.raises(UsageError, match="mixup"):
         trained(RECIPE.model_copy(update={"mixup": 0.2}))
