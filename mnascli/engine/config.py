@@ -33,7 +33,7 @@ TargetMs = Annotated[
 class ReferenceConfig(Schema):
     """A published network whose latency on the device becomes the target."""
 
-    model: str = Field("mobilenet-v2", description="A name of the zoo.")
+    model: str = Field("mobilenet-v2", description="A name of the zoo, or plain-sep and the like.")
     width: float = Field(1.0, gt=0, le=100, description="Its depth multiplier.")
 
 
@@ -134,7 +134,11 @@ class FinalConfig(Schema):
         description="Candidates to train in full at the end, to tell whether the proxy ranks; 0: none.",
     )
     seeds: int = Field(1, ge=1, le=1000, description="Trainings of the winner and of each reference model.")
-    compare: tuple[str, ...] = Field((), description="Zoo models, scaled to the winner's latency, to compare with.")
+    compare: tuple[str, ...] = Field(
+        (),
+        description="Networks to compare with, scaled by width to the winner's latency: of the zoo, or plain-sep, "
+        "plain-mbconv3, ...: the template's skeleton with that operator in all blocks.",
+    )
     export: bool = Field(True, description="Export the winner to TFLite and measure the file again.")
     tolerance: float = Field(
         0.1, ge=0, le=10, description="The exported file meets its target if it is at most this fraction above it."

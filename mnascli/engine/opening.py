@@ -24,7 +24,7 @@ from mnascli.engine.targets import targets_by_device
 from mnascli.errors import MnasError
 from mnascli.runs import Run, create_run, open_run, read_meta
 from mnascli.search import create_searcher
-from mnascli.space import Space, load, make_space
+from mnascli.space import Space, make_space
 from mnascli.training.pictures import DataRequest
 
 
@@ -169,7 +169,7 @@ def check_names(config: Config, space: Space) -> None:
     if config.target_ms is None:
         names.append(config.target_from.model)
     for name in names:
-        space.adapt(load(name))
+        space.baseline(name)
 
 
 def _meta(config: Config, space: Space, dataset: Dataset) -> dict[str, Any]:

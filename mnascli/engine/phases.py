@@ -19,7 +19,6 @@ from mnascli.runs import Trial
 from mnascli.runs.winner import name_of
 from mnascli.search import create_searcher
 from mnascli.search.objective import Objective, make_objective
-from mnascli.space import load
 
 
 def run_all(search: Search) -> None:
@@ -64,7 +63,7 @@ def _set_target(search: Search) -> None:
         search.run.append("target_set", target_ms=targets, objective=search.config.objective.kind, why="given")
         return
     reference = search.config.target_from
-    architecture = search.space.adapt(load(reference.model).on(width=reference.width))
+    architecture = search.space.baseline(reference.model, reference.width)
     label = f"{reference.model} x{reference.width:g}"
     measured = {bench.name: of_model(bench.measure([architecture])[0], label) for bench in search.benches}
     latency_ms = {device: one.median_ms for device, one in measured.items()}

@@ -9,7 +9,7 @@ from mnascli.devices.device import ModelError
 from mnascli.devices.measuring import Latency
 from mnascli.engine.benches.bench import Bench
 from mnascli.errors import MnasError, UsageError
-from mnascli.space import Architecture, Space, load, lower
+from mnascli.space import Architecture, Space, lower
 
 AT_ONCE = 3
 WIDTHS = [round(0.1 + 0.05 * step, 2) for step in range(39)]  # 0.1 to 2.0
@@ -62,7 +62,7 @@ def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -
     Of the multipliers of `WIDTHS` that give different networks some are measured together, then some between the two
     that the latency lies between, until these are neighbours. Where the narrowest is too slow, it is the closest.
     """
-    candidates = _different(lambda width: space.adapt(load(model).on(width=width)))
+    candidates = _different(lambda width: space.baseline(model, width))
     measured: dict[int, float] = {}
     low, high = 0, len(candidates) - 1
     while True:

@@ -18,6 +18,11 @@ MOST_LAYERS = 1000  # of a block
 PER_BLOCK = ("operator", "kernel", "se", "skip", "filters", "layers")
 
 
+def is_operator(name: str) -> bool:
+    """Whether a space may choose an operator of that name."""
+    return re.fullmatch(r"conv|sep|mbconv[1-9][0-9]?", name) is not None
+
+
 class InputConfig(Schema):
     size: int = Field(224, ge=8, le=2048, description="Height and width of the pictures, in pixels.")
     channels: int = Field(3, ge=1, le=64, description="Colours of a picture: 3, or 1 for grey.")
@@ -59,7 +64,7 @@ class Choices(Schema):
     @classmethod
     def _operators(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for index, name in enumerate(value):
-            if not re.fullmatch(r"conv|sep|mbconv[1-9][0-9]?", name):
+            if not is_operator(name):
                 raise PlacedError((index,), f"{name!r} is no operator: conv, sep, or mbconvN of expansion N")
         return value
 

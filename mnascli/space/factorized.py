@@ -22,8 +22,19 @@ from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, parse, read_yaml
 from mnascli.space.architecture import Architecture, Block, Skip
-from mnascli.space.configuration import PER_BLOCK, BlockConfig, Choices, InputConfig, SpaceConfig, options_of
+from mnascli.space.configuration import (
+    PER_BLOCK,
+    BlockConfig,
+    Choices,
+    InputConfig,
+    SpaceConfig,
+    is_operator,
+    options_of,
+)
 from mnascli.space.layers import network_id
+from mnascli.space.zoo import load
+
+PLAIN = "plain-"  # before an operator: the name of a plain skeleton
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +175,25 @@ class Space:
         )
         own = {name: getattr(architecture, name) for name in ("activation", "bn_epsilon", "head_grows", "width")}
         return replace(self._skeleton(blocks), **own)
+
+    def plain(self, operator: str) -> Architecture:
+        """The skeleton with nothing chosen but one operator for all blocks ('sep', 'mbconv3'): 3x3, no squeeze-excite.
+
+        Base filters and layers, identity skips. Raises UsageError for an operator that is none.
+        """
+        if not is_operator(operator):
+            raise UsageError(f"{PLAIN}{operator}: {operator!r} is no operator: conv, sep, or mbconvN of expansion N")
+        blocks = [self._made_block(base, operator, 3, 0.0, "identity", 1.0, 0) for base in self.config.blocks]
+        return self._skeleton(tuple(blocks))
+
+    def baseline(self, name: str, width: float = 1.0) -> Architecture:
+        """What a search has to beat, at a depth multiplier: a network of the zoo, or 'plain-sep' and the like.
+
+        Raises UsageError for a name that is neither, or a network that does not fit the space's blocks.
+        """
+        if name.startswith(PLAIN):
+            return replace(self.plain(name.removeprefix(PLAIN)), width=width)
+        return self.adapt(load(name).on(width=width))
 
     def _skeleton(self, blocks: tuple[Block, ...]) -> Architecture:
         config = self.config

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mnascli.engine.config import resolve
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, load, load_space, lower, make_space, network_id
+from mnascli.space.configuration import at_size
 
 PAPER = load_space("mnasnet")
 
@@ -220,3 +221,30 @@ def test_files(tmp_path: Path) -> None:
 def test_hash_tells_spaces_apart() -> None:
     assert PAPER.hash == load_space("mnasnet").hash
     assert PAPER.hash != PAPER.on(classes=10).hash
+
+
+def test_a_plain_skeleton_has_one_operator_and_the_base_of_all_else() -> None:
+    space = load_space("quick")
+    plain = space.baseline("plain-mbconv3", 1.5)
+    assert plain.width == 1.5 and {(block.operator, block.expansion) for block in plain.blocks} == {("mbconv", 3)}
+    assert [block.filters for block in plain.blocks] == [block.filters for block in space.config.blocks]
+    assert [block.repeats for block in plain.blocks] == [block.layers for block in space.config.blocks]
+    assert {(block.kernel, block.se_ratio, block.skip) for block in plain.blocks} == {(3, 0.0, "identity")}
+    assert space.baseline("mobilenet-v2") == space.adapt(load("mobilenet-v2"))
+    with pytest.raises(UsageError, match="plain-spe: 'spe' is no operator"):
+        space.baseline("plain-spe")
+    with pytest.raises(UsageError, match="no model called 'mobilnet'"):
+        space.baseline("mobilnet")
+
+
+@pytest.mark.parametrize(("size", "strides"), [(96, [2, 2, 1, 1, 2, 1, 2, 1]), (32, [1, 2, 1, 1, 2, 1, 2, 1]),
+    (64, [2, 2, 1, 1, 2, 1, 2, 1]), (24, [1, 1, 1, 1, 2, 1, 2, 1]), (224, [2, 2, 2, 1, 2, 1, 2, 1])])  # fmt: skip
+def test_strides_follow_the_size_of_the_pictures(size: int, strides: list[int]) -> None:
+    """So that the last feature map stays between 4 and 8 pixels."""
+    config = at_size(load_space("photos").config, size)
+    assert config.input.size == size
+    assert [config.stem.stride, *(block.stride for block in config.blocks)] == strides
+    last = size
+    for stride in strides:
+        last = -(-last // stride)
+    assert 4 <= last <= 8
