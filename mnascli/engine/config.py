@@ -49,6 +49,14 @@ class ObjectiveConfig(Schema):
         le=1e6,
         description="A candidate slower than this multiple of a target is not trained; null: all are.",
     )
+    band: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Only candidates predicted to take between this share of the target and all of it are tried, by "
+        "latency models that are fitted first; null: whatever the searcher proposes.",
+    )
+    candidates: int = Field(60, ge=60, le=100_000, description="Candidates to measure for these latency models.")
 
 
 class SearcherConfig(Schema):

@@ -11,7 +11,7 @@ from mnascli.engine import checks, finals, search_loop, shared_weights
 from mnascli.engine.evaluator import LocalEvaluator
 from mnascli.engine.export.tflite import export
 from mnascli.engine.opening import Search
-from mnascli.engine.predicting import measure_best
+from mnascli.engine.predicting import measure_best, near_target
 from mnascli.engine.rungs import Rungs, ranked
 from mnascli.engine.targets import of_model, targets_by_device
 from mnascli.errors import NoDeviceError
@@ -91,6 +91,7 @@ def _search(search: Search) -> None:
         evaluate = LocalEvaluator(
             search.benches, search.executor, training, config.seed, run.trial_folder, timeout_s=config.trial_timeout_s
         )
+    is_wanted = near_target(run, config, search.space, search.benches)
     rungs = Rungs(
         config.rungs, config.proxy, search.executor, {"data": search.data}, config.seed, run.trial_folder,
         config.trial_timeout_s,
@@ -106,6 +107,7 @@ def _search(search: Search) -> None:
         batch=config.batch,
         failures=config.failures_in_a_row,
         climb=rungs.climb,
+        is_wanted=is_wanted,
     )
     if config.rungs and (order := ranked(run.state, config.rungs)) != run.state.rungs_ranked:
         run.append("rungs_ranked", rungs=order)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mnascli.devices.measuring import Latency
 from mnascli.engine.benches import fitting
@@ -11,7 +11,7 @@ from mnascli.engine.config import Config
 from mnascli.errors import MnasError
 from mnascli.runs import Run
 from mnascli.search import Objective
-from mnascli.search.latency_model import LatencyModel, load_latency_model
+from mnascli.search.latency_model import LatencyModel, LatencyModelError, load_latency_model
 from mnascli.space import Architecture, Space
 
 PREDICTED = "predicted"  # the verdict on a latency that no device has measured
@@ -52,6 +52,44 @@ def given_models(config: Config, space: Space, benches: Sequence[Bench]) -> dict
             models[bench.name] = load_latency_model(file)
             models[bench.name].check(space, fitting.identify(bench), str(file))
     return models
+
+
+def near_target(
+    run: Run, config: Config, space: Space, benches: Sequence[Bench]
+) -> Callable[[Architecture], bool] | None:
+    """Whether a network is worth trying: predicted within every target, and to use `objective.band` of one.
+
+    Latency models are fitted near the targets where the run has none yet. Where a device cannot be modelled, a warning
+    says so; then, and without a band, None: all networks are worth trying.
+    """
+    band, targets = config.objective.band, run.state.targets_ms
+    if band is None:
+        return None
+    try:
+        models = {bench.name: _near(run, config, space, bench, targets[bench.name]) for bench in benches}
+    except LatencyModelError as error:
+        message = f"candidates of any latency are tried: {error}"
+        if message not in run.state.warnings:
+            run.append("warned", message=message)
+        return None
+
+    def is_near(architecture: Architecture) -> bool:
+        used = [predicted / targets[device] for device, predicted in predict(models, architecture).items()]
+        return max(used) <= 1 and max(used) >= band
+
+    return is_near
+
+
+def _near(run: Run, config: Config, space: Space, bench: Bench, target_ms: float) -> LatencyModel:
+    """The model of a device near a target, fitted where the run does not have it."""
+    file = run.path / f"latency-model-{bench.name}.json"
+    if not file.exists():
+        fitting.save(fitting.fit_near(bench, space, target_ms, config.objective.candidates), file)
+    model = load_latency_model(file)
+    if bench.name not in run.state.modelled:
+        run.append("latency_modelled", device=bench.name, file=file.name, **model.errors.model_dump())
+    model.check(space, fitting.identify(bench), str(file))
+    return model
 
 
 def measure_best(run: Run, benches: Sequence[Bench], objective: Objective, count: int) -> None:

@@ -22,6 +22,7 @@ from mnascli.runs import Run, RunError, Trial, write_atomically
 from mnascli.search import Objective, Result, Searcher
 from mnascli.space import Architecture, network_id
 
+PROPOSALS = 2000  # that are thrown away for one that is wanted
 STATES_KEPT = 2  # of the searcher: the one in use, and the one before it
 
 
@@ -62,6 +63,7 @@ def search(
     batch: int,
     failures: int,
     climb: Callable[[Run, Objective], None] = lambda run, objective: None,
+    is_wanted: Callable[[Architecture], bool] | None = None,
 ) -> None:
     """Go on with a run until it has `trials` trials, `batch` of them at a time.
 
@@ -71,13 +73,13 @@ def search(
         searcher.load_state_dict(_load_state(run, run.state.searcher_file))
         _finish_batch(run, searcher, evaluate, objective, failures, climb)
     while len(run.state.trials) < trials:
-        _ask(run, searcher, min(batch, trials - len(run.state.trials)))
+        _ask(run, searcher, min(batch, trials - len(run.state.trials)), is_wanted)
         _finish_batch(run, searcher, evaluate, objective, failures, climb)
 
 
-def _ask(run: Run, searcher: Searcher, count: int) -> None:
+def _ask(run: Run, searcher: Searcher, count: int, is_wanted: Callable[[Architecture], bool] | None) -> None:
     step, first = run.state.step + 1, len(run.state.trials)
-    architectures = searcher.ask(count)
+    architectures = searcher.ask(count) if is_wanted is None else [_wanted(searcher, is_wanted) for _ in range(count)]
     buffer = io.BytesIO()
     torch.save(searcher.state_dict(), buffer)
     file = f"searcher/step-{step:06d}.pt"
@@ -90,6 +92,18 @@ def _ask(run: Run, searcher: Searcher, count: int) -> None:
     if learned := searcher.probabilities():
         run.append("learned", step=step, probabilities=_by_choice(searcher, learned))
     (run.path / f"searcher/step-{step - STATES_KEPT:06d}.pt").unlink(missing_ok=True)
+
+
+def _wanted(searcher: Searcher, is_wanted: Callable[[Architecture], bool]) -> Architecture:
+    """The first proposal that is wanted; after so many tries the last one, wanted or not.
+
+    What is thrown away the searcher never hears of again: it cost nothing, and nothing was learned about it.
+    """
+    for _ in range(PROPOSALS):
+        (architecture,) = searcher.ask(1)
+        if is_wanted(architecture):
+            break
+    return architecture
 
 
 def _by_choice(searcher: Searcher, learned: dict[str, list[float]]) -> dict[str, dict[str, float]]:

@@ -92,6 +92,7 @@ class RunState:
     targets_ms: dict[str, float] = field(default_factory=dict)
     objective: str = "soft"  # its kind
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
+    modelled: set[str] = field(default_factory=set)  # devices that have a latency model
     supernet_epochs: int = 0  # that the supernet was trained for, so far
     known: dict[str, Trial] = field(default_factory=dict)  # done and hopeless ones, the first of each `Trial.network`
     long_runs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)  # by model and seed
@@ -142,6 +143,8 @@ class RunState:
         elif kind == "target_set":
             self.targets_ms = dict(event["target_ms"])
             self.objective = event.get("objective", "soft")  # older logs do not say
+        elif kind == "latency_modelled":
+            self.modelled.add(event["device"])
         elif kind == "supernet_epoch":
             self.supernet_epochs = event["epoch"]
         elif kind == "asked":

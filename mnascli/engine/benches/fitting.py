@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,17 @@ from mnascli.devices.store import LatencyStore
 from mnascli.engine.benches.bench import Bench, open_bench
 from mnascli.errors import MnasError, reason
 from mnascli.runs import write_atomically
-from mnascli.search.latency_model import LatencyModel, fit
+from mnascli.search.latency_model import FEWEST, LatencyModel, fit
 from mnascli.space import Architecture, Space
 
 CANDIDATES = 60
 AT_ONCE = 20  # measured in one batch
+ROUNDS = 3  # of `fit_near`
+SAMPLED = 4000  # random candidates that are predicted in each round of it
 LEANING = 2.0  # power of the exponential draws: above 1, most of the weight falls on one or two of the choices
+
+
+Measured = tuple[Architecture, Latency]
 
 
 def identify(bench: Bench) -> dict[str, Any]:
@@ -51,12 +56,37 @@ def fit_on(
     """
     rng = random.Random("latency model")
     wanted = [leaning(space, rng) if n % 2 else space.sample(rng) for n in range(candidates)]
-    measured: list[tuple[Architecture, Latency]] = []
+    measured: list[Measured] = []
     for start in range(0, candidates, AT_ONCE):
-        batch = wanted[start : start + AT_ONCE]
-        pairs = zip(batch, bench.measure(batch), strict=True)
-        measured += [(architecture, one) for architecture, one in pairs if isinstance(one, Latency)]
+        measured += _measure(bench, wanted[start : start + AT_ONCE])
         on_progress(min(start + AT_ONCE, candidates), candidates)
+    return _fit(bench, space, measured)
+
+
+def fit_near(bench: Bench, space: Space, target_ms: float, candidates: int = CANDIDATES) -> LatencyModel:
+    """As `fit_on`, but good for networks near a latency that few of the space have.
+
+    The first third of the candidates are of the whole space. Two more rounds measure those which the model so far
+    predicts nearest to the target, out of `SAMPLED` random ones. Raises as `fit_on`.
+    """
+    rng = random.Random("latency model near a target")
+    each = max(FEWEST, candidates // ROUNDS)
+    measured = _measure(bench, [leaning(space, rng) if n % 2 else space.sample(rng) for n in range(each)])
+    for _ in range(ROUNDS - 1):
+        model = _fit(bench, space, measured)
+        sampled = [space.sample(rng) for _ in range(SAMPLED)]
+        sampled.sort(key=lambda one: abs(model.predict(one) - target_ms))
+        measured += _measure(bench, rng.sample(sampled[: 2 * each], each))
+    return _fit(bench, space, measured)
+
+
+def _measure(bench: Bench, architectures: Sequence[Architecture]) -> list[Measured]:
+    """Those of them that could be measured."""
+    pairs = zip(architectures, bench.measure(architectures), strict=True)
+    return [(architecture, one) for architecture, one in pairs if isinstance(one, Latency)]
+
+
+def _fit(bench: Bench, space: Space, measured: Sequence[Measured]) -> LatencyModel:
     references = [one.reference_ms for _, one in measured if one.reference_ms is not None]
     usual = statistics.median(references) if references else None
     common = None if bench.pool.profile.measuring.shared else usual
