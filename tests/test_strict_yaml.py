@@ -162,7 +162,7 @@ def test_a_flag_is_not_blamed_on_a_line_of_the_file(tmp_path: Path) -> None:
 def test_a_template_is_a_name(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("trials: 4\ntemplate: [quick]\n")
-    with pytest.raises(UsageError, match=r"mine\.yaml: line 2: template: the name of one was expected"):
+    with pytest.raises(UsageError, match=r"mine\.yaml: line 2: template: expected the name of a template"):
         resolve(None, file, {})
 
 
@@ -174,8 +174,8 @@ def test_a_template_is_a_name(tmp_path: Path) -> None:
         (["epochs=1:30"], "options: epochs: Input should be a valid integer"),
         (["epochs=1e26"], "options: epochs: far too large a number"),
         (["epochs=" + "[" * 5000], "nested more than 50 deep"),
-        (["epochs=2", "epochs=3"], "--set epochs=3: epochs stands twice"),
-        (["epochs"], "KEY=VALUE was expected"),
+        (["epochs=2", "epochs=3"], "--set epochs=3: epochs is set twice"),
+        (["epochs"], "expected KEY=VALUE"),
     ],
 )
 def test_settings_of_a_training_are_read_alike(tmp_path: Path, settings: list[str], says: str) -> None:

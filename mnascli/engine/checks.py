@@ -1,4 +1,4 @@
-"""Searches that could not give what is asked of them: told in one line before the work, not found out after it."""
+"""Searches that could not give what is asked of them: reported in one line before the work, not found after it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from mnascli.errors import UsageError
 from mnascli.space import Architecture, Space, count
 from mnascli.training.recipe import Recipe
 
-# One standard error of an accuracy of 1/2 that candidates are told apart by: a difference of two such is significant.
+# The standard error, at an accuracy of 1/2, that tells candidates apart: a difference of two of them is significant.
 RESOLUTION = 0.02
-# A training of fewer has hardly begun; `quick` takes 186 on the bundled pictures.
+# A training with fewer has hardly begun; `quick` takes 186 on the bundled pictures.
 FEWEST_STEPS = 150
-MARGIN = 0.1  # what is tried is not sure to be the very fastest and slowest, and measured to a few per cent
+MARGIN = 0.1  # the tried networks may not be the very fastest and slowest, and are measured to within a few per cent
 
 
 def validation_size(dataset: Dataset) -> str | None:
-    """A warning where the validation part is too small to tell candidates apart, None where it is not."""
+    """A warning if the validation part is too small to tell candidates apart, None if it is not."""
     images = len(dataset.validation.labels)
     needed = math.ceil(0.25 / RESOLUTION**2)
     if images >= needed:
         return None
     return (
         f"the validation part has {images} images: accuracies are known to ± {50 / math.sqrt(images):.1f} points, so "
-        f"the search may follow luck; to tell candidates {200 * RESOLUTION:.0f} points apart it takes {needed} images"
+        f"the search may follow luck; telling candidates {200 * RESOLUTION:.0f} points apart takes {needed} images"
     )
 
 
 def final_steps(dataset: Dataset, recipe: Recipe) -> str | None:
-    """A warning where the final training, by `recipe`, ends after a few steps, None where it does not."""
+    """A warning if the final training, by `recipe`, ends after a few steps, None if it does not."""
     images = len(dataset.train.labels)
     batch = min(images, recipe.batch_size)
     per_epoch = images // batch
@@ -40,29 +40,29 @@ def final_steps(dataset: Dataset, recipe: Recipe) -> str | None:
     if steps >= FEWEST_STEPS:
         return None
     return (
-        f"the final training has {steps} steps only: {images} training images in batches of {batch}, "
+        f"the final training has only {steps} steps: {images} training images in batches of {batch}, "
         f"{recipe.epochs} times; {math.ceil(FEWEST_STEPS / per_epoch)} epochs would be {FEWEST_STEPS} steps: set "
         "epochs under final: recipe: in a --config file, or train the winner longer with 'mnas train RUN --epochs'"
     )
 
 
 def reachable(bench: Bench, space: Space, target_ms: float) -> str | None:
-    """A warning where every network of the space meets the target. Raises UsageError where none does.
+    """A warning if every network of the space meets the target. Raises UsageError if none does.
 
-    Measured are networks that are small in everything, one for each operator, and the largest of the large ones.
+    It measures networks that are small in everything, one for each operator, and the largest of the large ones.
     """
     small, large = extremes(space)
     times = [median_ms(one, "an extreme of the space") for one in bench.measure([*small, large])]
     fastest_ms, slowest_ms, device = min(times), max(times), bench.name
     if target_ms < fastest_ms * (1 - MARGIN):
         raise UsageError(
-            f"target_ms: nothing in the space takes {target_ms:g} ms on {device}: the fastest that was tried takes "
+            f"target_ms: nothing in the space takes {target_ms:g} ms on {device}: the fastest one tried takes "
             f"{fastest_ms:.3f} ms; raise the target or offer smaller networks in the space"
         )
     if target_ms > slowest_ms * (1 + MARGIN):
         return (
-            f"every network of the space meets {target_ms:g} ms on {device}: the slowest that was tried takes "
-            f"{slowest_ms:.3f} ms; the target decides nothing: lower it or offer larger networks in the space"
+            f"every network of the space meets {target_ms:g} ms on {device}: the slowest one tried takes "
+            f"{slowest_ms:.3f} ms; the target has no effect: lower it or offer larger networks in the space"
         )
     return None
 
@@ -76,7 +76,7 @@ def extremes(space: Space) -> tuple[list[Architecture], Architecture]:
 
 
 def _uniform(space: Space, operator: str, extreme: Callable[[Sequence[float]], float]) -> Architecture:
-    """Every block with that operator where it has it, no skip where it can be, and all numbers at one end."""
+    """Every block with that operator if it offers it, without a skip if it can be, and all numbers at one extreme."""
     indices = []
     for decision in space.decisions:
         name = decision.tag.partition(".")[2]

@@ -1,6 +1,6 @@
-"""The configuration of a search: what a template or a config file may say, and how the layers of it are joined.
+"""The configuration of a search: what a template or a config file may contain, and how its layers are merged.
 
-Flag > environment (MNAS_*) > config file > template > default. What results is written into the run, every value of it.
+Flag > environment (MNAS_*) > config file > template > default. Every value of the result is written into the run.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class ObjectiveConfig(Schema):
     kind: Kind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
     alpha: float | None = Field(None, ge=-10, le=0, description="Exponent within the target; null: the kind's own.")
     beta: float | None = Field(
-        None, ge=-10, le=0, description="Exponent (absolute: weight) beyond it; null: the kind's own."
+        None, ge=-10, le=0, description="Exponent (absolute: weight) above the target; null: the kind's own."
     )
     hopeless: float | None = Field(
         None,
         gt=1,
         le=1e6,
-        description="A candidate slower than this multiple of a target is not trained; null: all are.",
+        description="A candidate slower than this multiple of a target is not trained; null: all are trained.",
     )
     band: float | None = Field(
         None,
@@ -76,43 +76,44 @@ class SupernetConfig(Schema):
 
     recipe: Recipe = Field(
         Recipe(epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995, channels_last=False),
-        description="Training of the supernet. Many steps count for more than many pictures a step.",
+        description="Training of the supernet. Many steps matter more than many pictures per step.",
     )
     sampling: Literal["uniform", "reward"] = Field(
         "uniform",
-        description="Whom a step trains: any candidate; or, after the warm-up, those of a policy that learns from the "
-        "validation part and the latency model (TuNAS), and that the search goes on with.",
+        description="What a step trains: any candidate; or, after the warm-up, those of a policy that learns from the "
+        "validation part and the latency model (TuNAS), and that the search then continues with.",
     )
     warmup: float = Field(
         0.6,
         ge=0,
         lt=1,
-        description="Share of the steps in which decisions of candidates are by chance still those of one that is the "
-        "largest of all; from all of them down to none. Without it the first epochs teach little.",
+        description="Share of the steps in which decisions of candidates are still randomly those of the largest "
+        "candidate; from all of them down to none. Without it the first epochs teach little.",
     )
     threads: int = Field(
         1,
         ge=1,
         le=MOST_CORES,
-        description="Cores for its training. For small pictures one is best: with two on a busy machine of two cores a "
-        "step took some thirty times the processor time.",
+        description="Cores for its training. For small pictures one is best: with two, on a busy machine with two "
+        "cores, a step took about thirty times the processor time.",
     )
-    policy: dict[str, Any] = Field({}, description="Options of the policy, which are those of searcher reinforce.")
+    policy: dict[str, Any] = Field({}, description="Options of the policy, the same as of the searcher reinforce.")
     latency: Literal["measured", "model"] = Field(
-        "model", description="Measure every candidate, or predict and measure the best for real."
+        "model", description="Measure every candidate, or predict latencies and measure only the best for real."
     )
     latency_models: dict[str, Path] = Field(
         {}, description="Files of `mnas devices fit` by device; for other devices the search makes its own."
     )
     candidates: int = Field(60, ge=20, le=100_000, description="Candidates to measure for a latency model.")
     measured: int = Field(
-        10, ge=1, le=100_000, description="Of predicted candidates so many are measured, the best first."
+        10, ge=1, le=100_000, description="How many predicted candidates are measured, the best first."
     )
-    weights: Path | None = Field(None, description="A supernet of another search, to be used again; null: train one.")
+    weights: Path | None = Field(None, description="A supernet of another search to reuse; null: train one.")
     inherit: bool = Field(
         True,
-        description="Finalists begin their long training with their share of the supernet. Measured, it helps "
-        "trainings of a few epochs, whose order the supernet then foretells roughly (benchmarks/search/one_shot.py).",
+        description="Finalists begin their long training with their share of the supernet. Measurements show that it "
+        "helps trainings of a few epochs, whose order the supernet then roughly predicts "
+        "(benchmarks/search/one_shot.py).",
     )
 
 
@@ -139,7 +140,7 @@ class FinalConfig(Schema):
         0,
         ge=0,
         le=10_000,
-        description="Candidates to train in full at the end, to tell whether the proxy ranks; 0: none.",
+        description="Candidates to train in full at the end, to check whether the proxy ranks; 0: none.",
     )
     seeds: int = Field(1, ge=1, le=1000, description="Trainings of the winner and of each reference model.")
     compare: tuple[str, ...] = Field(
@@ -158,45 +159,45 @@ class Config(Schema):
 
     description: str = Field("", description="One line for `mnas templates list`.")
     data: str | None = Field(
-        None, description="A data set's name or a folder of pictures; null: it has to be given with --data."
+        None, description="A data set's name or a folder of pictures; null: must be given with --data."
     )
-    channels: int | None = Field(None, ge=1, le=64, description="Colours to read pictures with; null: the data's own.")
-    on_broken_image: Literal["skip", "stop"] = Field("skip", description="What a picture that cannot be read does.")
+    channels: int | None = Field(None, ge=1, le=64, description="Channels to read pictures with; null: the data's own.")
+    on_broken_image: Literal["skip", "stop"] = Field("skip", description="What to do with an unreadable picture.")
     devices: tuple[str, ...] = Field(("host",), min_length=1, description="Devices or profiles to measure on.")
-    target_ms: TargetMs = Field(None, description="Latency target in ms, or one for each device; null: target_from.")
-    target_from: ReferenceConfig = Field(ReferenceConfig(), description="Gives the target where target_ms is null.")
-    objective: ObjectiveConfig = Field(ObjectiveConfig(), description="Accuracy and milliseconds into one reward.")
-    searcher: SearcherConfig = Field(SearcherConfig(), description="Who proposes the candidates.")
-    trials: int = Field(100, ge=1, le=1_000_000, description="Candidates to try.")
+    target_ms: TargetMs = Field(None, description="Latency target in ms, or one per device; null: target_from.")
+    target_from: ReferenceConfig = Field(ReferenceConfig(), description="Sets the target if target_ms is null.")
+    objective: ObjectiveConfig = Field(ObjectiveConfig(), description="How accuracy and latency become one reward.")
+    searcher: SearcherConfig = Field(SearcherConfig(), description="What proposes the candidates.")
+    trials: int = Field(100, ge=1, le=1_000_000, description="How many candidates to try.")
     batch: int = Field(10, ge=1, le=10_000, description="Candidates asked for at a time.")
     seed: int = Field(0, ge=0, le=2**53, description="Seed of the search and of every training in it.")
     workers: int | None = Field(
         None,
         ge=1,
         le=MOST_CORES,
-        description="Trainings at once; null: as many as the GPUs, or without any the cores, allow.",
+        description="Trainings at once; null: as many as the GPUs, or without GPUs the cores, allow.",
     )
     threads: int = Field(
-        1, ge=1, le=MOST_CORES, description="Cores for each training on the CPU; beside GPUs they are shared out."
+        1, ge=1, le=MOST_CORES, description="Cores for each training on the CPU; with GPUs, trainings share them."
     )
-    executor: str = Field("local", description="Where children run: local, in processes of this machine.")
+    executor: str = Field("local", description="Where children run: local, in processes on this machine.")
     gpus: int | None = Field(
-        None, ge=0, le=1024, description="GPUs to train on; null: all that torch finds, 0: none, the cores alone."
+        None, ge=0, le=1024, description="GPUs to train on; null: all that torch finds, 0: none, only the cores."
     )
     per_gpu: int = Field(
-        1, ge=1, le=64, description="Trainings at once on each GPU: small networks leave much of one idle."
+        1, ge=1, le=64, description="Trainings at once on each GPU: small networks leave much of a GPU idle."
     )
     trial_timeout_s: float = Field(
         3600.0,
         gt=0,
         le=1e7,
-        description="A short training that takes longer is a failed trial; long trainings have no limit.",
+        description="A short training that takes longer is a failed trial; long trainings are not limited.",
     )
     failures_in_a_row: int = Field(
-        5, ge=1, le=1_000_000, description="After so many failures alike in a row the search stops."
+        5, ge=1, le=1_000_000, description="The search stops after so many similar failures in a row."
     )
     evaluator: Literal["training", "supernet"] = Field(
-        "training", description="What tells a candidate's accuracy: a short training, or its share of a supernet."
+        "training", description="What a candidate's accuracy comes from: a short training, or its share of a supernet."
     )
     supernet: SupernetConfig = Field(SupernetConfig(), description="For evaluator supernet.")
     proxy: Recipe = Field(Recipe(), description="The short training of each candidate.")
@@ -204,7 +205,7 @@ class Config(Schema):
         (), description="Longer trainings of the best of each batch; none: the proxy alone decides."
     )
     final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
-    space: SpaceConfig = Field(description="The architectures that may be built.")
+    space: SpaceConfig = Field(description="The architectures that the search may try.")
 
     @model_validator(mode="after")
     def _rungs_rise(self) -> Self:
@@ -225,7 +226,7 @@ class Config(Schema):
     @classmethod
     def _known_executor(cls, name: str) -> str:
         if name not in EXECUTORS:
-            raise ValueError(f"no executor called {name!r}: there are {', '.join(EXECUTORS)}")
+            raise ValueError(f"no executor called {name!r}: the executors are {', '.join(EXECUTORS)}")
         return name
 
     @property
@@ -235,10 +236,10 @@ class Config(Schema):
 
 
 def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> Config:
-    """The configuration out of a template, a config file over it, and flags over both.
+    """The configuration from a template, a config file over it, and flags over both.
 
-    A config file may name its template under the key `template`, and so may a template another one. `flags` are nested
-    like the file; None is 'not given'.
+    A config file may name its template under the key `template`; so may a template name another. `flags` are nested
+    like the file; None means 'not given'.
     Raises UsageError that names the source, its line and the key.
     """
     from_file = read_yaml(config_file) if config_file else YamlFile({}, {})
@@ -266,7 +267,7 @@ def load(path: Path) -> Config:
 
 
 def _checked(values: Mapping[str, Any], source: str, lines: Mapping[Location, int]) -> Config:
-    """The configuration, with the options of its searcher and of the supernet's policy, which they check themselves."""
+    """The configuration; the options of its searcher and of the supernet's policy are checked by these themselves."""
     config = parse(Config, values, source, lines)
     for name, options, below in (
         (config.searcher.name, config.searcher.options, ("searcher", "options")),
@@ -277,11 +278,11 @@ def _checked(values: Mapping[str, Any], source: str, lines: Mapping[Location, in
 
 
 def _named_template(values: YamlFile, source: str) -> str | None:
-    """The template that a file names, taken out of it. Raises UsageError for what is no name."""
+    """The template that a file names, removed from it. Raises UsageError for what is not a name."""
     named = values.pop("template", None)
     if named is not None and not isinstance(named, str):
         line = values.lines["template",]
-        raise UsageError(f"{source}: line {line}: template: the name of one was expected (got {named!r})")
+        raise UsageError(f"{source}: line {line}: template: expected the name of a template (got {named!r})")
     return named
 
 
@@ -295,12 +296,12 @@ def _read_template(path: Path) -> dict[str, Any]:
     own = read_yaml(path)
     below = _named_template(own, str(path))
     values = _over(_read_template(template_path(below)), own) if below is not None else dict(own)
-    parse(Config, values, str(path), own.lines)  # so that an error names the file it stands in
+    parse(Config, values, str(path), own.lines)  # so that an error names the file it is in
     return values
 
 
 def data_of(config: Config) -> str:
-    """The configured data. Raises UsageError where there are none."""
+    """The configured data. Raises UsageError if there is none."""
     if config.data is None:
         raise UsageError(
             "no data: give a folder of pictures or a data set's name with --data (fashion-mnist-10k comes with mnas)"
@@ -309,7 +310,7 @@ def data_of(config: Config) -> str:
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """As `merged`, but options of one searcher do not become those of another."""
+    """As `merged`, but one searcher does not inherit the options of another."""
     result, mine = merged(below, above), above.get("searcher")
     if isinstance(mine, Mapping) and mine.get("name") not in (None, (below.get("searcher") or {}).get("name")):
         result["searcher"]["options"] = mine.get("options") or {}
@@ -317,7 +318,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` over `below`, mappings joined key by key; None in `above` gives way."""
+    """`above` over `below`, mappings merged key by key; None in `above` changes nothing."""
     result = dict(below)
     for key, value in above.items():
         if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):

@@ -1,4 +1,4 @@
-"""Whether this machine has what mnas needs, and how to mend what is missing: `mnas doctor`.
+"""Whether this machine has what mnas needs, and how to fix what is missing: `mnas doctor`.
 
 Each check looks at the thing itself: litert by running a file, adb by asking its server, the disk by its free space.
 """
@@ -32,7 +32,10 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at. `state`: ok; absent, which some users miss; missing, without which mnas does not work."""
+    """What was checked. `state`: ok; absent, which some users need; missing, without which mnas does not work.
+
+    `mend` is how to fix it.
+    """
 
     name: str
     state: Literal["ok", "absent", "missing"]
@@ -44,16 +47,16 @@ class Check:
 
 
 def examine(runs: Path) -> Iterator[Check]:
-    """Every check, one after the other. None of them raises: a check that breaks says so."""
+    """Every check, one after the other. None of them raises: a check that fails to run reports that."""
     checks: list[Callable[[], Check | list[Check]]] = [
         _python, _torch, _gpu, _litert, _converter, _adb, _devices, partial(_space, runs), _cores, _extras,
     ]  # fmt: skip
     for check in checks:
         try:
             found = check()
-        except Exception as error:  # whatever is broken here is what the user wants to hear of
+        except Exception as error:  # whatever is broken here is what the user wants to know
             name = getattr(check, "func", check).__name__.strip("_")
-            found = Check(name, "missing", f"{type(error).__name__}: {error}", "mend what the message says")
+            found = Check(name, "missing", f"{type(error).__name__}: {error}", "fix what the message says")
         yield from found if isinstance(found, list) else [found]
 
 
@@ -71,7 +74,7 @@ def _torch() -> Check:
         return Check("torch", "missing", str(error), "pip install torch")
     product = (torch.ones(4, 4) @ torch.ones(4, 4)).sum().item()
     if product != 64:
-        return Check("torch", "missing", f"{torch.__version__} multiplies wrongly", "install torch anew")
+        return Check("torch", "missing", f"{torch.__version__} multiplies wrongly", "reinstall torch")
     return Check("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
 
 
@@ -83,7 +86,7 @@ def _gpu() -> Check:
         return Check("gpu", "ok", f"{', '.join(names)}; a search trains on each of them at once")
     if torch.backends.mps.is_available():
         return Check("gpu", "ok", "Apple's (mps)")
-    mend = "training works on the CPU and takes longer; for NVIDIA's install a driver and torch built for CUDA"
+    mend = "training works on the CPU but takes longer; for an NVIDIA GPU, install a driver and torch built for CUDA"
     return Check("gpu", "absent", "none that torch can use", mend)
 
 
@@ -110,7 +113,7 @@ def _converter() -> list[Check]:
     checks = []
     for name, purpose in (("litert-torch", "conversion"), ("ai-edge-quantizer", "quantization")):
         found = _version(name)
-        mend = f"{purpose} of trained weights needs it: pip install {name} (Linux on x86-64, or macOS on Apple silicon)"
+        mend = f"for {purpose} of trained weights: pip install {name} (Linux on x86-64, or macOS on Apple silicon)"
         checks.append(Check(name, "ok", found) if found else Check(name, "absent", "not installed", mend))
     return checks
 
@@ -119,12 +122,12 @@ def _adb() -> Check:
     from mnascli.devices.adb.shell import adb_is_off, client
 
     if adb_is_off():
-        return Check("adb", "absent", "switched off", "unset what switches it off to measure on phones")
+        return Check("adb", "absent", "switched off", "unset MNAS_ADB to measure on phones")
     try:
         answer = client().server_version()
     except MnasError as error:
         return Check("adb", "absent", str(error), "phones need it: pip install --force-reinstall adbutils")
-    return Check("adb", "ok", f"a server of version {answer} answers")
+    return Check("adb", "ok", f"a server of version {answer} responds")
 
 
 def _devices() -> list[Check]:
@@ -161,7 +164,7 @@ def _space(runs: Path) -> list[Check]:
                 Check(name, "missing", f"{there} cannot be written", "change its owner, or name another folder")
             )
         elif free_gb < COMFORTABLE_GB:
-            mend = f"free some space: a long search takes {COMFORTABLE_GB:.0f} GB with ease"
+            mend = f"free some space: a long search can easily take {COMFORTABLE_GB:.0f} GB"
             checks.append(Check(name, "missing" if free_gb < NEEDED_GB else "absent", found, mend))
         else:
             checks.append(Check(name, "ok", found))
@@ -174,11 +177,11 @@ def _cores() -> Check:
     cores = host_cores()
     there = os.cpu_count() or 1
     if not cores:
-        mend = "latencies of this machine will scatter: measure on a phone, or on Linux"
-        return Check("core pinning", "absent", f"{there} cores, and this system pins no process to one", mend)
+        mend = "latencies of this machine will vary: measure on a phone, or on Linux"
+        return Check("core pinning", "absent", f"{there} cores, and this system cannot pin a process to one", mend)
     found = f"{len(cores)} of {there} cores: {', '.join(str(core.index) for core in cores)}"
     if len(cores) < 2:
-        mend = "nothing is trained while it measures: allow two cores or more (taskset, the container's cpuset)"
+        mend = "nothing trains while it measures: allow two cores or more (taskset, the container's cpuset)"
         return Check("core pinning", "absent", found, mend)
     return Check("core pinning", "ok", found)
 

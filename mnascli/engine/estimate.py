@@ -19,16 +19,16 @@ from mnascli.training.scoring import evaluate
 from mnascli.training.supernet import calibrated, load_supernet, supernet_seconds_per_epoch
 from mnascli.training.timing import seconds_per_epoch, shortened, timed
 
-SAMPLE = 15  # architectures, of which the one in the middle is timed
+SAMPLE = 15  # architectures, the median of which is timed
 CALIBRATED = 2000  # images, for a child of a supernet
 
 
 def estimate(config: Config) -> dict[str, Any]:
     """The facts of a search with its minutes and warnings, from a few pictures, steps and one measurement.
 
-    Trains nothing to an end, writes nothing, and takes seconds, whatever the size of pictures, networks and data.
+    Finishes no training, writes nothing, and takes seconds, whatever the size of pictures, networks and data.
     The network that is timed is the median in multiply-adds of some sampled ones; a search that moves to larger or
-    smaller networks takes longer or less.
+    smaller networks takes more or less time.
     """
     request = data_request(config)
     shown = request.preview(config.proxy)
@@ -38,7 +38,7 @@ def estimate(config: Config) -> dict[str, Any]:
     rng = random.Random(config.seed)
     sampled = sorted((space.sample(rng) for _ in range(SAMPLE)), key=lambda one: count(one).multiply_adds)
     typical = sampled[SAMPLE // 2]
-    # Different kinds of devices measure at the same time, and those of a kind share the work.
+    # Devices of different kinds measure at the same time, and those of one kind share the work.
     seconds: list[float] = []
     benches = open_benches(config.devices)
     try:
@@ -81,15 +81,15 @@ def estimate(config: Config) -> dict[str, Any]:
 
 
 def _measurings(config: Config) -> float:
-    """How many candidates are measured while nothing else goes on."""
+    """How many candidates are measured while nothing else is running."""
     settings = config.supernet
     if config.evaluator == "training" or settings.latency == "measured":
-        return config.trials / 2  # measuring goes on beside the trainings
+        return config.trials / 2  # measuring runs beside the trainings
     return settings.measured + (0 if set(config.devices) <= settings.latency_models.keys() else settings.candidates)
 
 
 def _shared_seconds(config: Config, space: Space, dataset: Dataset, typical: Architecture) -> tuple[float, float]:
-    """How long the supernet's training and the judging of one candidate would take."""
+    """How long the supernet's training and the evaluation of one candidate would take."""
     settings = config.supernet
     if settings.weights is not None:
         supernet, training_s = load_supernet(settings.weights, space, dataset.hash), 0.0
@@ -103,6 +103,6 @@ def _shared_seconds(config: Config, space: Space, dataset: Dataset, typical: Arc
         short = shortened(dataset, images / train)
         evaluate(calibrated(supernet, typical, short, images), short.validation, short)
 
-    # Calibrated on some of the training images, evaluated on all of validation: counted as if both took alike.
+    # Calibrated on some of the training images, evaluated on all of validation: counted as if both took the same time.
     each_s = timed(judge, train) / (1 + validation / train)
     return training_s, each_s * (min(CALIBRATED, train) + validation)

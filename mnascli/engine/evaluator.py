@@ -29,9 +29,9 @@ from mnascli.runs.directory import latency_file, measuring_output_file, output_f
 
 @dataclass(frozen=True)
 class LocalEvaluator:
-    """Measures with one bench a kind of device, trains with `executor`; `training` holds what all candidates share.
+    """Measures with one bench per kind of device, trains with `executor`; `training` holds what all candidates share.
 
-    `task` is what tells the accuracy of one; it fails after `timeout_s`.
+    `task` gives the accuracy of one; it fails after `timeout_s`.
     """
 
     benches: Sequence[Bench]
@@ -45,7 +45,7 @@ class LocalEvaluator:
     def __call__(self, work: Sequence[TrialWork]) -> Iterator[Outcome]:
         """The outcomes of all trials, in the order in which they happen.
 
-        Raises NoDeviceError where nothing is left to measure on, but not before all else of these trials is done.
+        Raises NoDeviceError if nothing is left to measure on, but only after everything else for these trials is done.
         """
         outcomes: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
         stop = threading.Event()
@@ -53,7 +53,7 @@ class LocalEvaluator:
         with ExitStack() as reservations:
             for bench in self.benches:
                 reserved = reservations.enter_context(ExitStack())
-                # Taken before any training starts, so that the measuring comes first on its core.
+                # Taken before any training starts, so that measuring comes first on its core.
                 reserved.enter_context(self.executor.reserve(_host_cores(bench)))
                 threads.append(
                     threading.Thread(target=self._measure, args=(bench, work, outcomes, reserved, stop), daemon=True)

@@ -1,7 +1,7 @@
 """After the search: the finalists are trained in full, one wins, and is compared with published networks.
 
-A long training that fails is marked as failed in the log, with its reason, and not tried again: of the finalists the
-next takes its place, and a network to compare with is left out.
+A long training that fails is marked as failed in the log, with its reason, and not tried again: the next trial takes a
+finalist's place, and a network to compare with is omitted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mnascli.training.lead import paired_lead
 
 @dataclass(frozen=True)
 class Entry:
-    """A network to be trained in full; `trial` is None for a published one. `model` names it in log and folders."""
+    """A network to train in full; `trial` is None for a published one. `model` is its name in log and folders."""
 
     model: str
     architecture: str
@@ -44,10 +44,10 @@ class Entry:
 
 
 def choose_winner(search: Search) -> Trial:
-    """Train the best few in full, and let the most accurate that meets the targets win, on the selection part.
+    """Train the best few in full; the winner is the one that meets the targets and is best on the selection part.
 
-    The search never saw that part: the validation part would favour whoever was lucky on it, and no test picture takes
-    part. Who was a finalist before more trials were asked for is one still. Raises MnasError where nobody is left.
+    The search never saw that part: the validation part would favour trials that were lucky on it, and no test picture
+    is used. Finalists from before more trials were asked for are still finalists. Raises MnasError if none is left.
     """
     run, seed = search.run, search.config.seed
     if run.state.phase == "search":
@@ -96,17 +96,17 @@ def _stop(search: Search) -> None:
         raise MnasError(f"{run.path}: no trial gave a result; see the failures with `mnas runs show {run.path.name}`")
     reason = (
         f"the full trainings of all {len(failures)} finalists failed, the last with: {failures[-1]}; see "
-        f"{run.path / 'trained'}, mend it and --resume {run.path}"
+        f"{run.path / 'trained'}, fix it and --resume {run.path}"
     )
     run.append("run_stopped", reason=reason)
     raise MnasError(reason)
 
 
 def compare(search: Search, winner: Trial) -> None:
-    """The winner beside published networks scaled to its latency, trained alike and measured in one go.
+    """The winner beside published networks scaled to its latency, trained the same way and measured in one batch.
 
-    The winner of a supernet begins with its share of that, where finalists do; the published ones begin anew. What the
-    log has for this winner is not done again.
+    The winner of a supernet begins with its share of it, if finalists do; the published ones begin with new weights.
+    What the log already has for this winner is not done again.
     """
     run, config = search.run, search.config
     if run.state.phase == "finalists":
@@ -124,7 +124,7 @@ def compare(search: Search, winner: Trial) -> None:
 
 
 def _scaled(search: Search, model: str, winner: Trial) -> Entry | None:
-    """A published network at the winner's latency; None, with a warning in the log, where it cannot be measured."""
+    """A published network at the winner's latency; None, with a warning in the log, if it cannot be measured."""
     bench = search.benches[0]
     known = next((one for name, one in search.run.state.compared.items() if name.startswith(f"{model} ")), None)
     if known is not None:
@@ -134,7 +134,7 @@ def _scaled(search: Search, model: str, winner: Trial) -> Entry | None:
     except NoDeviceError:
         raise
     except MnasError as error:
-        search.warn(f"{model} is not compared with: {error}")
+        search.warn(f"{model} is omitted from the comparison: {error}")
         return None
     return Entry(f"{model} x{width:g}", str(architecture))
 
@@ -163,7 +163,7 @@ def _measure_together(search: Search, entries: Sequence[Entry]) -> None:
 
 
 def _tell_lead(search: Search, entries: Sequence[Entry]) -> None:
-    """Log by how much the winner is more accurate than what it is compared with, on the test part."""
+    """Log how much more accurate the winner is than what it is compared with, on the test part."""
     found, *others = entries
     labels = search.dataset.test.labels
     right = {entry.model: _right(search, entry, labels) for entry in entries}
@@ -187,9 +187,9 @@ def _right(search: Search, entry: Entry, labels: Any) -> dict[int, Any]:
 
 
 def validate_proxy(search: Search, candidates: int, labels: int = validation.LABELS) -> dict[str, Any]:
-    """Train a spread of trials in full, each `labels` times (what is trained already is not again): did the proxy rank?
+    """Train a spread of trials in full, each `labels` times unless already trained: did the proxy rank?
 
-    Raises MnasError where too few candidates, or too few of their full trainings, gave a result.
+    Raises MnasError if too few candidates, or too few of their full trainings, gave a result.
     """
     state, config = search.run.state, search.config
     chosen = validation.spread(state, candidates)
@@ -202,7 +202,7 @@ def validate_proxy(search: Search, candidates: int, labels: int = validation.LAB
     if len(trained) < validation.FEWEST:
         raise MnasError(
             f"full trainings of {len(chosen) - len(trained)} of {len(chosen)} candidates failed: {len(trained)} are "
-            f"too few to tell whether the proxy ranks; see {search.run.path / 'trained'}"
+            f"too few to judge whether the proxy ranks; see {search.run.path / 'trained'}"
         )
     outcome = validation.judge(state, trained, seeds, len(search.dataset.selection.labels))
     search.run.append("validated", **outcome)
@@ -210,7 +210,7 @@ def validate_proxy(search: Search, candidates: int, labels: int = validation.LAB
 
 
 def train_in_full(search: Search, wanted: Sequence[tuple[Entry, int]]) -> None:
-    """Long trainings, each of an entry and a seed, that the log does not have yet, several at once."""
+    """Run the long trainings, each of an entry and a seed, that the log does not have yet, several at once."""
     run = search.run
     known = run.state.long_runs.keys() | run.state.long_failures.keys()
     missing = [(entry, seed) for entry, seed in wanted if (entry.model, seed) not in known]
@@ -241,5 +241,5 @@ def train_in_full(search: Search, wanted: Sequence[tuple[Entry, int]]) -> None:
 
 
 def fresh(bench: Bench) -> Bench:
-    """The same bench without memory: everything is measured now."""
+    """The same bench without its store: everything is measured now."""
     return replace(bench, store=None)

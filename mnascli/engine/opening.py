@@ -1,4 +1,4 @@
-"""A search with all that it works with: started, gone on with, or opened without its devices."""
+"""A search with everything it needs: started, resumed, or opened without its devices."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mnascli.training.pictures import DataRequest
 
 @dataclass
 class Search:
-    """A search with all that it works with."""
+    """A search with everything it needs."""
 
     run: Run
     config: Config
@@ -54,7 +54,7 @@ class Search:
 
 
 def data_request(config: Config) -> DataRequest:
-    """The configured data at the space's input size. Raises UsageError where none are."""
+    """The configured data at the space's input size. Raises UsageError if there is none."""
     source = configuration.data_of(config)
     return DataRequest(source, config.space.input.size, config.channels, config.on_broken_image)
 
@@ -71,9 +71,9 @@ def load_data(config: Config) -> Dataset:
 
 
 def begin(config: Config, path: Path) -> Search:
-    """Start a run at `path`. Nothing is written before data, space and devices were found to be there."""
+    """Start a run at `path`. Nothing is written before data, space and devices are found to exist."""
     dataset = load_data(config)
-    # The run may be gone on with, and its networks evaluated, from another working directory.
+    # The run may be resumed, and its networks evaluated, from another working directory.
     config = config.model_copy(update={"data": dataset.source})
     space = space_of(config, dataset, "config")
     # What is written into the run is what was done: the pictures' own channels and classes.
@@ -92,7 +92,7 @@ def begin(config: Config, path: Path) -> Search:
 
 
 def resume(path: Path, trials: int | None = None) -> Search:
-    """Go on with a run, with more trials if given. Raises as `reopen`, and NoDeviceError."""
+    """Resume a run, with more trials if given. Raises as `reopen`, and NoDeviceError."""
     search = reopen(path, trials)
     try:
         known = [Known(one.device, one.name, one.serial, one.asked) for one in search.run.state.devices.values()]
@@ -105,17 +105,17 @@ def resume(path: Path, trials: int | None = None) -> Search:
 
 
 def reopen(path: Path, trials: int | None = None) -> Search:
-    """A run to go on writing, without its devices. Raises RunError if it is none, MnasError if its data changed."""
+    """A run to continue, without its devices. Raises RunError if it is not a run, MnasError if its data changed."""
     run = open_run(path)
     try:
         config = configuration.load(path / "config.yaml")
-        wanted = trials or run.state.trials_wanted  # of an earlier resume, which was interrupted perhaps
+        wanted = trials or run.state.trials_wanted  # of an earlier resume, which may have been interrupted
         if wanted is not None:
             config = config.model_copy(update={"trials": wanted})
         dataset = load_data(config)
         meta = read_meta(path)
         if meta["data_hash"] != dataset.hash:
-            raise MnasError(f"{config.data}: the data changed since {path} was started: its results would not compare")
+            raise MnasError(f"{config.data}: the data changed since {path} was started: results would not compare")
         space = space_of(config, dataset, str(path / "config.yaml"))
         return _open(run, config, dataset, space, [])
     except BaseException:
@@ -137,7 +137,7 @@ def _open(run: Run, config: Config, dataset: Dataset, space: Space, benches: lis
         for member in bench.pool.members:
             if member.away:
                 bench.on_news(
-                    News("device_lost", member.device.serial, "not there when the search went on: waited for")
+                    News("device_lost", member.device.serial, "not there when the search resumed: waited for")
                 )
     executor = open_executor(config)
     return Search(run, config, dataset, space, benches, executor)
@@ -163,7 +163,7 @@ def _teller(run: Run, device: str) -> Callable[[News], None]:
 
 
 def check_names(config: Config, space: Space) -> None:
-    """Find out now, and not after hours, that a searcher or a model is unknown or does not fit the space."""
+    """Find out now, not hours later, that a searcher or a model is unknown or does not fit the space."""
     create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
     names = list(config.final.compare)
     if config.target_ms is None:

@@ -1,4 +1,4 @@
-"""What a search will do, said before it does it: the first lines of `mnas search`, and those of its `--dry-run`."""
+"""What a search will do, reported before it starts: the first lines of `mnas search` and of its `--dry-run`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mnascli.engine.targets import targets_by_device
 from mnascli.space import Space
 from mnascli.words import duration
 
-NAMED = 5  # classes, the others being counted
-TOO_LONG_S = 24 * 3600.0  # of a search that is warned of
+NAMED = 5  # classes; the others are counted
+TOO_LONG_S = 24 * 3600.0  # searches longer than this get a warning
 SHORTER = (
     "fewer --trials, a smaller space: input: size in a --config file, `evaluator: supernet`, --template quick, "
     "or a machine with a GPU"
@@ -28,7 +28,7 @@ def facts(
 ) -> dict[str, Any]:
     """What is known before the first trial, JSON-ready; `lines` has it in words.
 
-    `exact` is False where the pictures were not looked at. Raises UsageError for targets that fit no device.
+    `exact` is False if the pictures were not looked at. Raises UsageError for targets that fit no device.
     """
     final, supernet = config.final, config.supernet
     shared = config.evaluator == "supernet"
@@ -63,7 +63,7 @@ def facts(
 
 
 def lines(known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """`facts`, and the times of an estimate where they are there, as (what, in words)."""
+    """`facts`, and the times of an estimate if they are there, as (what, in words)."""
     said = [
         ("data", _data(known)),
         ("pictures", _pictures(known)),
@@ -80,10 +80,10 @@ def lines(known: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def too_long(total_s: float) -> str | None:
-    """A warning where a search would take days, None where it would not."""
+    """A warning if a search would take days, None if it would not."""
     if total_s <= TOO_LONG_S:
         return None
-    return f"the search would take about {duration(total_s)}: too long for this machine: {SHORTER} would shorten it"
+    return f"the search would take about {duration(total_s)}: too long for this machine; {SHORTER} would shorten it"
 
 
 def _data(known: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def _data(known: Mapping[str, Any]) -> str:
 
 def _pictures(known: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count:,} {part}" for part, count in known["images"].items())
-    skipped = f"; {known['skipped']:,} left out, which cannot be read" if known["skipped"] else ""
+    skipped = f"; {known['skipped']:,} unreadable ones omitted" if known["skipped"] else ""
     return f"{'' if known['exact'] else 'about '}{counts}{skipped}"
 
 
@@ -113,7 +113,7 @@ def _large(number: int) -> str:
 
 
 def _text(number: int) -> str:
-    """The digits of a number; Python refuses those of very large ones, but for its limit."""
+    """The digits of a number; by default Python refuses to give those of very large ones."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
@@ -139,8 +139,8 @@ def _budget(known: Mapping[str, Any]) -> str:
         each = f"each trained for {_many(known['proxy_epochs'], 'epoch')}"
         return f"{trials}, {each}, {known['trainings at once']} at once"
     epochs = known["supernet_epochs"]
-    before = f"one supernet trained for {_many(epochs, 'epoch')}" if epochs is not None else "a supernet that is there"
-    return f"{before}; {trials} judged by their share of it"
+    before = f"one supernet trained for {_many(epochs, 'epoch')}" if epochs is not None else "an existing supernet"
+    return f"{before}; {trials} evaluated by their share"
 
 
 def _end(known: Mapping[str, Any]) -> str:
@@ -156,7 +156,7 @@ def _end(known: Mapping[str, Any]) -> str:
     if known["export"]:
         parts.append("its .tflite measured again")
     if known["validate_proxy"]:
-        parts.append(f"{known['validate_proxy']} trials trained in full with two seeds to judge the short training")
+        parts.append(f"{known['validate_proxy']} trials trained in full with two seeds to check the short training")
     return "; ".join(parts)
 
 

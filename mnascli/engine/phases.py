@@ -1,8 +1,8 @@
-"""The main job from the data to the file, in phases; every phase goes on where a killed one ended.
+"""The main job from the data to the file, in phases; every phase resumes where a killed one ended.
 
 target -> (supernet ->) search -> finalists (trained in full, one wins) -> compare -> export -> validate (if wanted:
-does the short training rank?). More trials for a finished run go through all from the search on; what was made for a
-winner that is beaten then is made anew.
+does the short training rank?). More trials for a finished run repeat all phases from the search on; if the winner is
+then beaten, what was made for it is made again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mnascli.search.objective import Objective, make_objective
 
 
 def run_all(search: Search) -> None:
-    """Everything that is still to be done. Ctrl-C and kills lose nothing: `resume` goes on from there.
+    """Do everything that remains. Ctrl-C and kills lose nothing: `resume` continues from there.
 
-    Raises NoDeviceError where nothing is left to measure on.
+    Raises NoDeviceError if nothing is left to measure on.
     """
     try:
         _run_phases(search)
     except NoDeviceError as error:
-        reason = f"{error}; when that is mended, go on with --resume {search.run.path}"
+        reason = f"{error}; when that is fixed, continue with --resume {search.run.path}"
         search.run.append("run_stopped", reason=reason)
         raise NoDeviceError(reason) from error
 

@@ -1,4 +1,4 @@
-"""Latencies that are predicted: the models of a run's devices, and the best candidates measured for real after all."""
+"""Predicted latencies: the models of a run's devices, and the best candidates measured for real in the end."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def _near(run: Run, config: Config, space: Space, bench: Bench, target_ms: float
 
 
 def measure_best(run: Run, benches: Sequence[Bench], objective: Objective, count: int) -> None:
-    """Measure for real until the best `count` trials are, their rewards then being the true ones.
+    """Measure until the best `count` trials are measured for real; their rewards are then the true ones.
 
-    A trial that is slower than was predicted gives its place to the next one, and one that cannot be measured too.
-    Raises MnasError where none can be measured.
+    A trial that is slower than predicted, or cannot be measured, gives its place to the next one. Raises MnasError if
+    none can be measured.
     """
     unmeasurable: set[int] = set()
     while True:

@@ -1,11 +1,11 @@
 """The search loop: ask, log, evaluate, reward, tell; resumable at any point.
 
-What a kill may cost is settled by the order of writes. The searcher's state is saved right after it was asked, and then
-the event is logged that names the state's file and the trials asked for. So the log's last `asked` event always has a
-state to go on from: whatever of its batch is unfinished is evaluated, the whole batch is told, and the searcher
-proposes exactly what it would have proposed. No result is lost, since each is on the disk before the next step; none is
-repeated. A network that was proposed before, if by another architecture of the same layers, is not evaluated again: the
-results of the earlier trial are its own.
+The order of writes decides what a kill may cost. The searcher's state is saved right after it was asked, and then the
+event is logged that names the state's file and the trials asked for. So the log's last `asked` event always has a state
+to resume from: whatever is unfinished in its batch is evaluated, the searcher gets the whole batch, and it proposes
+exactly what it would have proposed. No result is lost, since each is on the disk before the next step; none is
+repeated. A network that was proposed before, even by another architecture with the same layers, is not evaluated again:
+it takes the results of the earlier trial.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from mnascli.search import Objective, Result, Searcher
 from mnascli.space import Architecture, network_id
 
 PROPOSALS = 2000  # that are thrown away for one that is wanted
-STATES_KEPT = 2  # of the searcher: the one in use, and the one before it
+STATES_KEPT = 2  # of the searcher: the current one, and the one before it
 
 
 @dataclass(frozen=True)
 class TrialWork:
-    """A trial with what is still to be found out about it, and whether that is still wanted."""
+    """A trial, what is still unknown about it, and whether that is still wanted."""
 
     trial: int
     architecture: Architecture
@@ -39,7 +39,7 @@ class TrialWork:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One event as it goes into the log: started, measured, trained or failed of a trial; for no trial, of a device."""
+    """One event for the log: started, measured, trained or failed of a trial; without a trial, of a device."""
 
     event: str
     trial: int | None
@@ -50,7 +50,7 @@ Evaluate = Callable[[Sequence[TrialWork]], Iterator[Outcome]]
 
 
 class SearchStoppedError(MnasError):
-    """The search gave up: too many trials failed alike."""
+    """The search gave up: too many trials failed in the same way."""
 
 
 def search(
@@ -65,7 +65,7 @@ def search(
     climb: Callable[[Run, Objective], None] = lambda run, objective: None,
     is_wanted: Callable[[Architecture], bool] | None = None,
 ) -> None:
-    """Go on with a run until it has `trials` trials, `batch` of them at a time.
+    """Continue a run until it has `trials` trials, `batch` of them at a time.
 
     Raises SearchStoppedError after `failures` failures of one kind in a row.
     """
@@ -120,7 +120,7 @@ def _load_state(run: Run, file: str) -> dict[str, Any]:
         return dict(torch.load(path, weights_only=True))
     except Exception as error:  # torch raises many kinds for a missing or damaged file
         raise RunError(
-            f"{path}: the searcher's state cannot be read: {error}; the run cannot go on from here"
+            f"{path}: the searcher's state cannot be read: {error}; the run cannot continue from here"
         ) from error
 
 
@@ -132,7 +132,7 @@ def _finish_batch(
     failures: int,
     climb: Callable[[Run, Objective], None],
 ) -> None:
-    """Evaluate what the last batch still lacks, and tell the searcher about all of it, in the order asked."""
+    """Evaluate what the last batch still lacks, and give the searcher all its results, in the order asked."""
     batch = run.state.batch
     for trial in batch:
         _reward_if_complete(run, trial, objective)  # the run may have ended between the two events
@@ -155,9 +155,9 @@ def _finish_batch(
 
 
 def _open_work(run: Run, batch: Sequence[Trial], evaluated: set[int]) -> list[TrialWork]:
-    """What of a batch is still to be evaluated: one trial a network. Those whose network is known get its results.
+    """What remains to evaluate in a batch: one trial per network. Those whose network is known get its results.
 
-    Where the first trial of a network fails, the next one of the batch has another try.
+    If the first trial of a network fails, the next one in the batch tries again.
     """
     work: dict[str | int, TrialWork] = {}
     for trial in batch:
@@ -178,7 +178,7 @@ def _work(trial: Trial, run: Run) -> TrialWork:
 
 
 def _reward_if_complete(run: Run, trial: Trial, objective: Objective) -> None:
-    """Log what has become of a trial: done, or hopeless, which needs no training. Either needs all its latencies."""
+    """Log the outcome of a trial: done, or hopeless, which needs no training. Either needs all its latencies."""
     if trial.finished or not all(device in trial.latency_ms for device in run.state.targets_ms):
         return
     if trial.accuracy is not None:
@@ -188,10 +188,10 @@ def _reward_if_complete(run: Run, trial: Trial, objective: Objective) -> None:
 
 
 def _result(trial: Trial, objective: Objective, run: Run) -> Result:
-    """What the searcher is told; a hopeless trial counts as one of the worst accuracy so far, at its own latency.
+    """What the searcher gets; a hopeless trial counts as one with the worst accuracy so far, at its own latency.
 
-    So the slower, the worse, and never better than what was trained at that latency; a reward of 0 would be an outlier
-    that drowns the differences between all others.
+    So the slower it is, the worse, and never better than what was trained at that latency; a reward of 0 would be an
+    outlier that hides the differences between all others.
     """
     architecture = Architecture.parse(trial.architecture)
     if trial.state == "hopeless":
@@ -208,7 +208,7 @@ def _stop(run: Run, trial: Trial) -> None:
     failure = trial.failure or {}
     reason = (
         f"{run.state.failures_alike} trials in a row failed alike ({failure.get('stage')}, {failure.get('kind')}), "
-        f"the last with: {failure.get('reason')}; see {run.trial_folder(trial.trial)}, mend it and --resume {run.path}"
+        f"the last with: {failure.get('reason')}; see {run.trial_folder(trial.trial)}, fix it and --resume {run.path}"
     )
     run.append("run_stopped", reason=reason)
     raise SearchStoppedError(reason)

@@ -1,7 +1,7 @@
 """`evaluator: supernet`: one training for all candidates, instead of one for each.
 
-In the run directory: `supernet/supernet.safetensors` (kept, and used again by other searches), `supernet/policy.json`
-(what the architecture steps learnt, where there were any) and `latency-model-<device>.json`.
+In the run directory: `supernet/supernet.safetensors` (kept, and reusable by other searches), `supernet/policy.json`
+(what the architecture steps learned, if there were any) and `latency-model-<device>.json`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mnascli.training.supernet import Guide, Uniform, load_supernet, save_supern
 
 @dataclass(frozen=True)
 class SharedWeights:
-    """What the search needs: the trained supernet's file, and latency models where candidates are not measured."""
+    """What the search needs: the trained supernet's file, and latency models if candidates are not measured."""
 
     file: Path
     models: Models
@@ -63,7 +63,7 @@ class Rewarded:
 
 
 def check(config: Config, space: Space, dataset: Dataset, benches: Sequence[Bench]) -> None:
-    """Find out before a run begins that a supernet or latency model to be used again does not fit. Raises MnasError."""
+    """Find out before a run begins that a supernet or latency model to reuse does not fit. Raises MnasError."""
     if config.evaluator == "supernet":
         given_models(config, space, benches)
         if config.supernet.weights is not None:
@@ -73,9 +73,9 @@ def check(config: Config, space: Space, dataset: Dataset, benches: Sequence[Benc
 def prepare(
     run: Run, config: Config, space: Space, dataset: Dataset, benches: Sequence[Bench], objective: Objective
 ) -> SharedWeights:
-    """Latency models and supernet, made where the run does not have them yet; goes on where a kill ended it.
+    """Latency models and supernet, made if the run does not have them yet; resumes where a kill ended it.
 
-    Raises LatencyModelError where a device cannot be modelled, UsageError for files of another space, device or data.
+    Raises LatencyModelError if a device cannot be modelled, UsageError for files of another space, device or data.
     """
     settings = config.supernet
     wants_models = settings.latency == "model" or (settings.sampling == "reward" and settings.weights is None)
@@ -98,7 +98,7 @@ def supernet_file(run: Run, config: Config) -> Path:
 
 
 def inherited(run: Run, config: Config, space: Space) -> tuple[Path, Space] | None:
-    """The supernet that long trainings of trials begin with, None where they begin with new weights."""
+    """The supernet that long trainings of trials begin with, None if they begin with new weights."""
     return (supernet_file(run, config), space) if config.inherits else None
 
 
@@ -111,7 +111,7 @@ def evaluator(
     executor: Executor,
     run: Run,
 ) -> Evaluate:
-    """Judges candidates by their share of the supernet, and by the latency models where there are any."""
+    """Evaluates candidates with their share of the supernet, and with the latency models if there are any."""
     child = {"data": data, "recipe": config.proxy, "supernet": shared.file, "space": space}
     measured = [] if shared.models else benches
     timeout_s = config.trial_timeout_s
@@ -128,7 +128,7 @@ def evaluator(
 
 
 def new_supernet(space: Space, seed: int) -> Supernet:
-    """An untrained supernet, whose weights depend on space and seed alone."""
+    """An untrained supernet, whose weights depend only on space and seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return Supernet(space)

@@ -1,4 +1,4 @@
-"""Signs of life of what has no events of its own: long trainings save their state every half a minute."""
+"""Signs of life of what has no events of its own: long trainings save their state every half minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mnascli.training.tensors import read_about
 
 
 def under_way(run: Path, state: RunState, since: float) -> list[str]:
-    """The epoch each long training is in that saved itself after `since` (seconds since the epoch) and is not done."""
+    """The epoch of each unfinished long training that saved its state after `since` (seconds since 1970)."""
     ended = {f"{model.replace(' ', '-')}-seed{seed}" for model, seed in (*state.long_runs, *state.long_failures)}
     found = []
     for file in sorted((run / "trained").glob(f"*/{FILE}")):
@@ -22,6 +22,6 @@ def under_way(run: Path, state: RunState, since: float) -> list[str]:
             about = read_about(file)
             epochs = int(about["training"]["recipe.epochs"])
             found.append(f"{name.rpartition('-seed')[0]} in epoch {min(len(about['history']) + 1, epochs)}/{epochs}")
-        except (OSError, MnasError, KeyError, TypeError, ValueError):  # a sign that cannot be read is none
+        except (OSError, MnasError, KeyError, TypeError, ValueError):  # an unreadable sign is no sign
             continue
     return found

@@ -1,4 +1,4 @@
-"""Latency targets, and published networks brought to one."""
+"""Latency targets, and published networks scaled to a latency."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def median_ms(result: Latency | ModelError, name: str) -> float:
 
 
 def targets_by_device(target_ms: float | dict[str, float], benches: Sequence[Bench]) -> dict[str, float]:
-    """One target for each bench, by its name. Raises UsageError where the given names do not match.
+    """One target for each bench, by its name. Raises UsageError if the given names do not match.
 
-    A bench is meant by its name, its profile's, and any name of any device in it.
+    A bench can be named by its own name, its profile's, and any name of any device in it.
     """
     if not isinstance(target_ms, dict):
         return {bench.name: target_ms for bench in benches}
@@ -45,7 +45,7 @@ def targets_by_device(target_ms: float | dict[str, float], benches: Sequence[Ben
     if len(targets) != len(benches) or len(targets) != len(target_ms):
         there = ", ".join(bench.name for bench in benches)
         raise UsageError(
-            f"targets were given for {', '.join(target_ms)}; what is measured on is {there}: "
+            f"targets were given for {', '.join(target_ms)}, but the devices are {there}: "
             "give one number for all, or one for each of these"
         )
     return {bench.name: targets[bench.name] for bench in benches}
@@ -59,8 +59,8 @@ def _other_names(bench: Bench) -> set[str]:
 def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -> tuple[float, Architecture]:
     """The depth multiplier at which a zoo model, on the space's skeleton, comes closest to a latency; and that network.
 
-    Of the multipliers of `WIDTHS` that give different networks some are measured together, then some between the two
-    that the latency lies between, until these are neighbours. Where the narrowest is too slow, it is the closest.
+    Some of the multipliers of `WIDTHS` that give different networks are measured together, then some between the two
+    around the latency, until these are neighbours. If the narrowest is too slow, it is the closest.
     """
     candidates = _different(lambda width: space.baseline(model, width))
     measured: dict[int, float] = {}
@@ -72,7 +72,7 @@ def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -
             break
         results = bench.measure([candidates[index][1] for index in wanted])
         for n, result in zip(wanted, results, strict=True):
-            # One that the device cannot run, or not in time, is slower than any target; the narrowest must run.
+            # One that the device cannot run, or not in time, counts as slower than any target; the narrowest must run.
             too_large = isinstance(result, ModelError) and n > 0
             measured[n] = math.inf if too_large else median_ms(result, f"{model} x{candidates[n][0]:g}")
         if measured[0] > target_ms:

@@ -1,4 +1,4 @@
-"""The state of a run, for every face of it. Whether it is still running is told by the lock, not by the log."""
+"""The state of a run, for every face of it. The lock, not the log, shows whether it is still running."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def read_state_dicts(path: Path) -> list[tuple[str, Tensors]]:
         values = _load(path, head)
     if isinstance(values, _Nothing):
         raise UsageError(
-            f"{path}: a whole pickled network, which only its own program can read: save its weights alone there, with "
+            f"{path}: a whole pickled network, which only its own program can read: save only its weights there, with "
             "torch.save(model.state_dict(), FILE)"
         )
     found = list(_groups(values, "", DEEPEST)) if isinstance(values, Mapping) else []
@@ -98,12 +98,12 @@ def _load(path: Path, head: bytes) -> Any:
 def _refuse(path: Path, head: bytes, error: Exception) -> NoReturn:
     what = what_it_is(head)
     if what is None and "TorchScript" in str(error):
-        what = "a TorchScript program: save its weights alone, with torch.save(model.state_dict(), FILE)"
+        what = "a TorchScript program: save only its weights, with torch.save(model.state_dict(), FILE)"
     elif what is None and zipfile.is_zipfile(path):
         holds_pickle = isinstance(error, pickle.UnpicklingError)
         what = (
-            "not weights alone: it holds objects that only its own program can read, or that would run code: save the "
-            "weights alone there, with torch.save(model.state_dict(), FILE)"
+            "not only weights: it holds objects that only its own program can read, or that would run code: save "
+            "only the weights there, with torch.save(model.state_dict(), FILE)"
             if holds_pickle
             else "a zip archive of something other than weights: unpack it first"
         )

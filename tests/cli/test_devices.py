@@ -163,7 +163,7 @@ def test_a_model_too_large_for_the_phone_is_one_line(ready: StandInPhone, model:
     ready.set_free(2_000_000)
     done = mnas("devices", "measure", large, "--device", "pixel-6")
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (3, 1, "")
-    assert "4.8 MB do not fit, 1.9 MB are free: make room on it" in done.stderr
+    assert "4.8 MB do not fit, 1.9 MB are free: free some" in done.stderr
     assert ready.files() == []
 
 

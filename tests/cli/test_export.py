@@ -69,7 +69,7 @@ def test_a_checkpoint_brings_its_data_wherever_one_stands(work: Path, tmp_path: 
     assert answer("evaluate", "a.tflite", "--against", net, cwd=tmp_path)["data"] == "pictures"
     assert answer("evaluate", net, "--against", "a.tflite", cwd=tmp_path)["data"] == "pictures"
     trained = mnas("train", net, "-o", "new", "--epochs", 1, "--batch-size", 16, "--threads", 1, cwd=tmp_path)
-    assert f"no data were named: training on {work / 'pictures'}" in trained.stderr and trained.returncode == 0
+    assert f"no data was named: training on {work / 'pictures'}" in trained.stderr and trained.returncode == 0
 
 
 def test_classes_are_called_in_the_file_as_in_the_folder_or_refused_before_the_work(work: Path, tmp_path: Path) -> None:

@@ -108,12 +108,12 @@ def test_ctrl_c_while_no_phone_is_left_and_on_with_one(
     asked = len(answer("runs", "show", "two", cwd=tmp_path)["trials"])  # type: ignore[arg-type]
     resumed = mnas("search", "--resume", "two", "--trials", asked, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"pixel-6 {phones[1].address} is lost: not there when the search went on" in resumed.stderr
+    assert f"pixel-6 {phones[1].address} is lost: not there when the search resumed" in resumed.stderr
     shown = answer("runs", "show", "two", cwd=tmp_path)
     devices = {one["serial"]: (one["state"], one["losses"]) for one in shown["devices"]}  # type: ignore[attr-defined]
     assert devices == {phones[0].address: ("ready", 1), phones[1].address: ("lost", 2), "host": ("ready", 0)}
     table = mnas("runs", "show", "two", cwd=tmp_path).stdout
-    assert "not there when the search went on" in table
+    assert "not there when the search resumed" in table
     measured = Counter((one["trial"], one["device"]) for one in events(tmp_path / "runs" / "two", "measured"))
     assert measured == {(trial, device): 1 for trial in range(asked) for device in ("pixel-6", "host")}
     assert phones[0].files() == []

@@ -117,7 +117,7 @@ def test_the_recipe_comes_from_a_template_and_flags(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("--set", "mixup"), "KEY=VALUE was expected"),
+        (("--set", "mixup"), "expected KEY=VALUE"),
         (("--set", "mixpu=0.2"), "did you mean 'mixup'?"),
         (("--set", "ema=2"), "ema: "),
         (("--freeze", "layer1"), "no such part"),

@@ -158,7 +158,7 @@ def test_targets_are_by_any_name_of_the_device() -> None:
     assert targets_by_device(75, benches) == {"pixel": 75, "pi": 75}
     assert targets_by_device({"board": 120, "P2": 75}, benches) == {"pixel": 75, "pi": 120}
     for wrong in ({"pixel": 75}, {"pixel": 75, "tv": 1}, {"pixel": 75, "P1": 75, "pi": 1}, {"P1": 1, "P2": 1}):
-        with pytest.raises(UsageError, match="what is measured on is pixel, pi: give one number for all, or one for"):
+        with pytest.raises(UsageError, match="but the devices are pixel, pi: give one number for all, or one for"):
             targets_by_device(wrong, benches)  # type: ignore[arg-type]
 
 

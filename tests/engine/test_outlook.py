@@ -67,7 +67,7 @@ def test_the_lines_name_target_budget_and_end() -> None:
     assert changed["budget"].startswith("1 trial (evolution)")
     assert changed["at the end"] == "the best one trained for 5 epochs"
     shared = said("fashion-mnist-10k", "quick-supernet")
-    assert shared["budget"] == "one supernet trained for 40 epochs; 400 trials (reinforce) judged by their share of it"
+    assert shared["budget"] == "one supernet trained for 40 epochs; 400 trials (reinforce) evaluated by their share"
 
 
 def test_a_space_of_any_size_is_counted() -> None:

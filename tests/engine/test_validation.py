@@ -59,7 +59,7 @@ def test_a_proxy_that_ranks_is_trusted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("full", "said"),
     [
-        ([0.5, 0.9, 0.4, 0.8, 0.6, 0.7, 0.85, 0.65], "below 0.65: the proxy's ranking is not to be trusted"),
+        ([0.5, 0.9, 0.4, 0.8, 0.6, 0.7, 0.85, 0.65], "below 0.65: the proxy's ranking cannot be trusted"),
         ([0.9, 0.8, 0.7, 0.6, 0.5], "tau -1.00"),
         ([0.5, 0.6, 0.7, 0.8], "the proxy ranks"),
         ([0.5, 0.6, 0.8, 0.7], "too few candidates"),
@@ -92,11 +92,11 @@ def test_where_full_trainings_do_not_agree_no_proxy_is_to_blame(tmp_path: Path) 
     one, other = [0.5, 0.9, 0.4, 0.8, 0.6, 0.7, 0.85, 0.65], [0.9, 0.5, 0.8, 0.4, 0.7, 0.6, 0.65, 0.85]
     with make(tmp_path / "run") as run:
         said = verdict(judged(run, one, other))
-    assert "a full training of another seed has" in said
+    assert "a full training with another seed has" in said
     assert "full trainings do not rank these candidates either" in said
     old = {"tau": 0.5, "p_value": 0.01, "candidates": [{}] * 10}  # as it was logged before there was a ceiling
     assert verdict(old) == (
-        "Kendall tau 0.50 (p = 0.010) over 10 candidates, below 0.65: the proxy's ranking is not to be trusted; use a "
+        "Kendall tau 0.50 (p = 0.010) over 10 candidates, below 0.65: the proxy's ranking cannot be trusted; use a "
         "longer proxy"
     )
 

@@ -1,4 +1,4 @@
-"""A bench: a pool of like devices, the latencies known of them, and architectures turned into files."""
+"""A bench: a pool of devices of one kind, their known latencies, and architectures turned into files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mnascli.devices.store import LatencyStore
 from mnascli.errors import UsageError
 from mnascli.space import Architecture, load
 
-# Runs between the candidates and tells whether the device is still the one it was. One for all searches and benchmarks,
-# so that its time can be compared from run to run; small, for it runs often.
+# Runs between the candidates and shows whether the device is still as fast as before. The same for all searches and
+# benchmarks, so that its time can be compared from run to run; small, because it runs often.
 REFERENCE = load("mnasnet-small", size=96, classes=10)
 
 
@@ -36,8 +36,8 @@ def _ignore(news: News) -> None:
 class Bench:
     """Measures architectures and files on the devices of one kind, under one name.
 
-    `store` is None where nothing known may be used. `on_news` hears what becomes of the devices. Where the profile says
-    int8, the quantized twin of each architecture is measured.
+    `store` is None if no earlier latency may be used. `on_news` gets the news of the devices. If the profile says int8,
+    the quantized version of each architecture is measured.
     """
 
     pool: Pool
@@ -51,7 +51,7 @@ class Bench:
 
     @property
     def device(self) -> Device:
-        """The first of its devices, which stands for all of them: they are of one kind and set up alike."""
+        """The first of its devices, which represents all of them: they are of one kind and have the same setup."""
         return self.pool.members[0].device
 
     @property
@@ -59,7 +59,7 @@ class Bench:
         return self.pool.profile.precision
 
     def measure(self, architectures: Sequence[Architecture]) -> list[Latency | ModelError]:
-        """Their latencies, in order; weights are random, which changes no time. Raises NoDeviceError."""
+        """Their latencies, in order; weights are random, which does not affect the time. Raises NoDeviceError."""
         return self._in_order(self.stream(architectures), len(architectures))
 
     def measure_files(self, files: Sequence[Path]) -> list[Latency | ModelError]:
@@ -69,7 +69,7 @@ class Bench:
     def stream(
         self, architectures: Sequence[Architecture], stop: threading.Event | None = None
     ) -> Iterator[Measured | News]:
-        """Each latency as soon as it is there, and what becomes of the devices; see `Pool.measure`."""
+        """Each latency as soon as it is known, and the news of the devices; see `Pool.measure`."""
         folder = Path(self._folder.name)
         files = [self.write(one, folder / f"{n}.tflite") for n, one in enumerate(architectures)]
         try:
@@ -79,7 +79,7 @@ class Bench:
                 file.unlink(missing_ok=True)
 
     def write(self, architecture: Architecture, path: Path) -> Path:
-        """The file that stands for an architecture on these devices."""
+        """The file that represents an architecture on these devices."""
         tflite.write(architecture, path)
         if self.precision == "int8":
             from mnascli.tflite.quantize import quantize  # takes half a second to import
@@ -88,7 +88,7 @@ class Bench:
         return path
 
     def _stream_files(self, files: Sequence[Path], stop: threading.Event | None = None) -> Iterator[Measured | News]:
-        """What the store knows of the same bytes, on any device of the pool, is not measured again."""
+        """A file whose bytes the store knows, from any device of the pool, is not measured again."""
         places: dict[str, list[int]] = {}
         for index, file in enumerate(files):
             places.setdefault(read_model(file)[1], []).append(index)
@@ -135,22 +135,22 @@ class Bench:
 
 
 def open_bench(name: str, store: LatencyStore | None = None) -> Bench:
-    """The one bench of a device or profile. Raises NoDeviceError naming what there is, UsageError for several kinds."""
+    """The only bench of a device or profile. Raises NoDeviceError naming what exists, UsageError for several kinds."""
     benches = open_benches([name], store)
     if len(benches) > 1:
         for bench in benches:
             bench.close()
         kinds = ", ".join(bench.name for bench in benches)
-        raise UsageError(f"'{name}' stands for different kinds of devices: {kinds}: name one of them")
+        raise UsageError(f"'{name}' is the name of different kinds of devices: {kinds}: name one of them")
     return benches[0]
 
 
 def open_benches(names: Sequence[str], store: LatencyStore | None = None, known: Sequence[Known] = ()) -> list[Bench]:
-    """A bench for each kind among the named devices; see `open_pools`. Raises NoDeviceError naming what there is."""
+    """A bench for each kind among the named devices; see `open_pools`. Raises NoDeviceError naming what exists."""
     pools = open_pools(names, known)
     for pool in pools:
         if pool.profile.measuring.shared:
-            # What this machine can do when nobody else wants it may not be seen again for hours.
+            # The speed of this machine when nobody else uses it may not be seen again for hours.
             for member in pool.members:
                 member.normal_ms = LatencyStore().reference_ms(member.device)
     return [Bench(pool, store) for pool in pools]

@@ -1,4 +1,4 @@
-"""Latency models of a device: candidates of a space are measured on it, and a linear model is fitted on them."""
+"""Latency models of a device: candidates of a space are measured on it, and a linear model is fitted to them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CANDIDATES = 60
 AT_ONCE = 20  # measured in one batch
 ROUNDS = 3  # of `fit_near`
 SAMPLED = 4000  # random candidates that are predicted in each round of it
-LEANING = 2.0  # power of the exponential draws: above 1, most of the weight falls on one or two of the choices
+LEANING = 2.0  # power of the exponential draws: above 1, most of the weight is on one or two of the choices
 
 
 Measured = tuple[Architecture, Latency]
 
 
 def identify(bench: Bench) -> dict[str, Any]:
-    """What a latency on this bench depends on, as it stands in a latency model."""
+    """What a latency on this bench depends on, as recorded in a latency model."""
     device = bench.device
     return {
         "name": device.name,
@@ -47,12 +47,12 @@ def fit_on(
 ) -> LatencyModel:
     """A latency model of a space on a device, from measurements of `candidates` architectures.
 
-    Which ones depends on the space alone, so what the bench's store knows is not measured again. A device that was
-    slower in one batch than in another is seen by its reference model, and its times are brought to the same speed;
-    those of a shared machine come so already.
+    Which ones depends only on the space, so what the bench's store knows is not measured again. If a device was slower
+    in one batch than in another, its reference model shows it, and its times are scaled to the same speed; those of a
+    shared machine are scaled already.
     `on_progress` gets how many are measured and how many are wanted.
 
-    Raises LatencyModelError where too few were stable; whether the model is good its `check` tells.
+    Raises LatencyModelError if too few were stable; whether the model is good is what its `check` finds out.
     """
     rng = random.Random("latency model")
     wanted = [leaning(space, rng) if n % 2 else space.sample(rng) for n in range(candidates)]
@@ -103,7 +103,7 @@ def _fit(bench: Bench, space: Space, measured: Sequence[Measured]) -> LatencyMod
 def fit_to_file(
     device: str, space: Space, path: Path, candidates: int, on_progress: Callable[[int, int], None]
 ) -> LatencyModel:
-    """Fit a model and write it to `path` as JSON, also a bad one, for its errors are in it. Raises MnasError."""
+    """Fit a model and write it to `path` as JSON, even a bad one, since its errors are in it. Raises MnasError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     paths.check_writable(path)
     bench = open_bench(device, LatencyStore())
@@ -124,9 +124,9 @@ def save(model: LatencyModel, path: Path) -> None:
 
 
 def leaning(space: Space, rng: random.Random) -> Architecture:
-    """An architecture whose blocks lean the same way: each kind of decision has probabilities that are drawn first.
+    """An architecture whose blocks lean the same way: probabilities for each kind of decision are drawn first.
 
-    Uniform ones lie close together, because the choices of many blocks average out; these reach to the space's ends.
+    Uniform ones are close together, because the choices of many blocks average out; these reach the space's extremes.
     """
     weights: dict[tuple[str, int], list[float]] = {}
     indices = []

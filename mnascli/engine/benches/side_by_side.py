@@ -1,4 +1,4 @@
-"""Measuring models side by side: all in one batch, so that a slow minute falls on all of them."""
+"""Measuring models side by side: all in one batch, so that a slow minute affects all of them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def benchmark(
 ) -> list[dict[str, Any]]:
     """Latencies of models (or .tflite files) on each device, measured now. Raises NoDeviceError, UsageError, MnasError.
 
-    Width and classes apply to models; size also to files that leave open the size of their pictures, and is refused for
-    the others. Models are measured in the precision of the device's profile, files as they are. `on_news` hears of
-    devices that go away, are waited for and come back, `doing` what is being done, `say` of files that take several
+    Width and classes apply to models; size also to files that leave the size of their pictures open, and is refused for
+    other files. Models are measured in the precision of the device's profile, files as they are. `on_news` hears of
+    devices that disappear, are waited for and come back, `doing` what is being done, `say` of files that take several
     pictures.
     """
     results = []
     given = [model for model in models if model.endswith(".tflite")]
     if len(given) == len(models) and (width is not None or classes is not None):
-        raise UsageError(f"{given[0]}: --width and --classes are for models: a .tflite has its own")
+        raise UsageError(f"{given[0]}: --width and --classes are for models: a .tflite file has its own")
     with tempfile.TemporaryDirectory(prefix="mnas") as folder:
         architectures = {
             model: find_model(model, runs).architecture.on(width=width, size=size, classes=classes)
@@ -53,7 +53,7 @@ def benchmark(
             place = Path(folder) / f"given-{index}.tflite"
             fixed[model] = with_fixed_shapes(path, place, known_size(path, size))
             if (pictures := _pictures(fixed[model])) > 1:
-                say(f"{model}: takes {pictures} pictures at once: its latency is that of all of them")
+                say(f"{model}: takes {pictures} pictures at once: its latency is for all of them")
         for bench in open_benches(devices):
             bench.on_news, bench.pool.tell = on_news, doing
             try:
@@ -76,23 +76,23 @@ def benchmark(
 
 
 def _pictures(file: Path) -> int:
-    """How many a file takes at once; 1 for one that takes none."""
+    """How many pictures a file takes at once; 1 for one that takes none."""
     shapes = list(input_shapes(file).values())
     return (shapes[0][0] or 1) if len(shapes) == 1 and len(shapes[0]) == 4 else 1
 
 
 def _require_room(device: Device, files: Sequence[Path]) -> None:
-    """Raises NoDeviceError for a model too large for a phone, which a search would wait for until there is room."""
+    """Raises NoDeviceError for a model too large for a phone; a search would wait until there is room."""
     if not backend(device.kind).limited_room:
         return
     needed_mb = max(len(read_model(file)[0]) for file in files) / 2**20
     free_mb = device.probe().free_mb
     if free_mb is not None and needed_mb > free_mb:
-        raise NoDeviceError(f"{device.name}: {needed_mb:.1f} MB do not fit, {free_mb:.1f} MB are free: make room on it")
+        raise NoDeviceError(f"{device.name}: {needed_mb:.1f} MB do not fit, {free_mb:.1f} MB are free: free some")
 
 
 def _values(latency: Latency) -> dict[str, Any]:
-    """What is told of a latency; `before` and `after` are the conditions around all the sessions that count."""
+    """What is reported of a latency; `before` and `after` are the conditions around all the sessions that count."""
     keys = ("median_ms", "p5_ms", "p95_ms", "runs", "verdict", "problem", "model_sha256", "fingerprint")
     return {
         **{key: getattr(latency, key) for key in keys},

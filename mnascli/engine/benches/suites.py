@@ -51,7 +51,8 @@ SUITES = {"mnasnet-paper": MNASNET_PAPER}
 def run_suite(name: str, devices: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of a suite on each device, at 224 pixels and 1000 classes, with the ratio to MnasNet-A1.
 
-    Weights are random, which changes no time. Raises NoDeviceError, and MnasError where something cannot be measured.
+    Weights are random, which does not affect the time. Raises NoDeviceError, and MnasError if something cannot be
+    measured.
     """
     entries = SUITES[name]
     rows = []

@@ -1,4 +1,4 @@
-"""What an executor is: something that runs tasks in processes of their own, so that a crash costs one task only."""
+"""What an executor is: something that runs tasks in separate processes, so that a crash costs only one task."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mnascli.engine.children.places import Place
 class Task:
     """`function(**arguments, place=...)` in a child; function and arguments must be picklable.
 
-    The child is told its place and asks for nothing else. What it prints goes to the file `output`. A task that is not
-    wanted (any more) is not begun, or stopped; one that takes longer than `timeout_s` fails.
+    The child gets its place and needs nothing else. What it prints goes to the file `output`. A task that is not (or no
+    longer) wanted is not started, or is stopped; one that takes longer than `timeout_s` fails.
     """
 
     key: int
@@ -43,7 +43,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class TaskFailed:
-    """`kind` groups failures alike: an exception's name, or memory, timeout, killed, crashed."""
+    """`kind` groups similar failures: an exception's name, or memory, timeout, killed, crashed."""
 
     key: int
     kind: str
@@ -63,15 +63,15 @@ class Executor(Protocol):
 
     @property
     def places(self) -> Sequence[Place]:
-        """Where children run, one at a time each."""
+        """Where children run, one at a time in each."""
         ...
 
     def map(self, tasks: Sequence[Task]) -> Generator[TaskEvent, None, None]:
-        """Run all the tasks; `Started` and then one of the others for each, in the order in which they happen.
+        """Run all the tasks; for each, `Started` and then one of the other events, in the order in which they happen.
 
-        `output` is a file of this machine. Paths among a task's arguments (data, a supernet, the folder of a long
-        training) must be there under the same name where the child runs, and what it writes under them must be seen
-        here once it is `Finished`. Leaving the iterator before its end stops the tasks that run.
+        `output` is a file on this machine. Paths in a task's arguments (data, a supernet, the folder of a long
+        training) must exist under the same name where the child runs, and what it writes there must be visible here
+        once it is `Finished`. Leaving the iterator before its end stops the running tasks.
         """
         ...
 

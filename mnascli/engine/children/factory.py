@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from mnascli.engine.children.executor import Executor
     from mnascli.engine.config import Config
 
-# A new executor is a file with the two functions `places` and `open_executor`, and a line here.
+# A new executor needs a file with the two functions `places` and `open_executor`, and a line here.
 EXECUTORS = {"local": "mnascli.engine.children.local"}
 
 
 def places(config: Config) -> Sequence[Place]:
-    """Where the configured executor would run children; starts nothing. Raises UsageError for GPUs that are missing."""
+    """Where the configured executor would run children; starts nothing. Raises UsageError for missing GPUs."""
     return cast("Sequence[Place]", import_module(EXECUTORS[config.executor]).places(config))
 
 
@@ -27,5 +27,5 @@ def open_executor(config: Config) -> Executor:
 
 
 def at_once(config: Config) -> int:
-    """How many trainings run at the same time: no more than a batch has."""
+    """How many trainings run at the same time: at most as many as a batch has."""
     return min(len(places(config)), config.batch)

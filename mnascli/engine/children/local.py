@@ -1,8 +1,7 @@
 """Children on this machine.
 
-They are forked from a server that has torch imported
-already, so one costs milliseconds instead of seconds; each is pinned to the cores it was given, writes its output to a
-file of its own, and dies with the process that asked for it.
+They are forked from a server that has already imported torch, so one costs milliseconds instead of seconds; each is
+pinned to its cores, writes its output to its own file, and dies with the process that started it.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from mnascli.errors import MnasError
 if TYPE_CHECKING:
     from mnascli.engine.config import Config
 
-# The main script too: each child would run it again otherwise. torch._dynamo because the first optimizer imports it.
+# The main script too, or each child would run it again; torch._dynamo because the first optimizer imports it.
 PRELOAD = ["__main__", "torch._dynamo", "mnascli.engine.children.work"]
 
 
 @dataclass
 class _Worker:
-    """A place with what keeps it to one child at a time."""
+    """A place with the lock that limits it to one child at a time."""
 
     number: int
     place: Place
@@ -45,7 +44,7 @@ class _Worker:
 
 
 def places(config: Config) -> Sequence[Place]:
-    """The places of this machine. Raises UsageError for GPUs that are not there."""
+    """The places of this machine. Raises UsageError for GPUs that do not exist."""
     return places_of(
         usable_cores(),
         visible_gpus(config.gpus),
@@ -115,9 +114,9 @@ class LocalProcesses:
     ) -> None:
         try:
             while not stop.is_set():
-                # Taking the lock for one task at a time lets a measurement in between two of them.
+                # Taking the lock for one task at a time lets a measurement in between two tasks.
                 if not worker.lock.acquire(timeout=0.2):
-                    continue  # its core is reserved; all may be done before it is given back
+                    continue  # its core is reserved; all may be done before it is released
                 try:
                     if stop.is_set():
                         return
@@ -159,7 +158,7 @@ class LocalProcesses:
 
 
 def _wait(receiver: Connection, stopped: Callable[[], bool], timeout_s: float | None) -> Any:
-    """The child's answer; None where it died without one, 'timeout' where it took too long."""
+    """The child's answer; None if it died without one, 'timeout' if it took too long."""
     began = time.monotonic()
     while not receiver.poll(0.2):
         if stopped():
@@ -173,9 +172,9 @@ def _wait(receiver: Connection, stopped: Callable[[], bool], timeout_s: float | 
 
 
 def _start_server() -> None:
-    """Start the server that forks the children, deaf to Ctrl-C: it would break off its imports with a traceback."""
+    """Start the server that forks the children, ignoring Ctrl-C, which would end its imports with a traceback."""
     resource_tracker.ensure_running()  # starting it unblocks the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; the parent decides what ends
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; the parent decides what is stopped
     try:
         forkserver.ensure_running()
     finally:
@@ -208,7 +207,7 @@ def _child(
         os.dup2(file.fileno(), 2)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, place.cores)
-    os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu or ""  # torch looks at it once, when it starts CUDA
+    os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu or ""  # torch reads it once, when it starts CUDA
     _prefer_as_victim()
     try:
         sender.send((True, function(**arguments, place=place)))
@@ -230,7 +229,7 @@ def _die_with_parent() -> None:
 
 
 def _prefer_as_victim() -> None:
-    """Where Linux runs out of memory, it should end a child and not the search."""
+    """If Linux runs out of memory, it should kill a child and not the search."""
     try:
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:

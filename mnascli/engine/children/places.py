@@ -11,7 +11,7 @@ from mnascli.errors import UsageError
 
 @dataclass(frozen=True)
 class Place:
-    """Where one child runs at a time. `gpu` is what CUDA_VISIBLE_DEVICES is set to, None: cores alone."""
+    """Where one child runs at a time. `gpu` is what CUDA_VISIBLE_DEVICES is set to, None: only cores."""
 
     cores: tuple[int, ...]
     gpu: str | None = None
@@ -28,11 +28,11 @@ def places_of(
     """The places of a machine with these cores and GPUs, at most `most`.
 
     With GPUs there are `per_gpu` places on each, the first place of every GPU before the second of any, and the cores
-    are divided among the places: they decode pictures. Without, there are `threads` cores to a place.
+    are divided among the places to decode pictures. Without GPUs, each place has `threads` cores.
     """
     if not gpus:
         count = min(max(1, len(cores) // threads), most or len(cores))
-        # The highest core is the one that measures: giving it to the last place keeps the first ones free of it.
+        # The highest core is the one that measures: giving it to the last place keeps the other places off it.
         return tuple(Place(tuple(cores[n * threads : (n + 1) * threads])) for n in range(count))
     count = min(len(gpus) * per_gpu, most or len(gpus) * per_gpu)
     return tuple(Place(_share(cores, n, count), gpus[n % len(gpus)]) for n in range(count))
@@ -48,7 +48,7 @@ def _share(cores: Sequence[int], number: int, count: int) -> tuple[int, ...]:
 def visible_gpus(wanted: int | None = None) -> tuple[str, ...]:
     """The GPUs that torch finds here, as CUDA_VISIBLE_DEVICES names them; `wanted` of them, None: all.
 
-    Starts no GPU in this process, so that children may still be forked. Raises UsageError for more than there are.
+    Does not start CUDA in this process, so that children can still be forked. Raises UsageError for more than exist.
     """
     if wanted == 0:
         return ()

@@ -24,7 +24,7 @@ from mnascli.training.supernet import calibrated, load_supernet
 
 
 def train_candidate(architecture: str, data: DataRequest, recipe: Recipe, seed: int, place: Place) -> dict[str, Any]:
-    """Train a candidate for a short while; its accuracy on the validation part."""
+    """Train a candidate briefly; returns its accuracy on the validation part."""
     began = time.monotonic()
     network = nets.build(Architecture.parse(architecture), seed, recipe.classifier_init)
     trained = train(network, data.load(recipe), recipe, seed=seed, threads=len(place.cores))
@@ -58,9 +58,9 @@ def train_fully(
     place: Place,
     supernet: tuple[Path, Space] | None = None,
 ) -> dict[str, Any]:
-    """Train a network for long, resumably, and keep it: accuracies on the other parts, and the checkpoint.
+    """Train a network in full, resumably, and keep it: accuracies on the other parts, and the checkpoint.
 
-    With a `supernet` it begins with its share of that.
+    With a `supernet`, it begins with its share of it.
     """
     began = time.monotonic()
     dataset = data.load(recipe)

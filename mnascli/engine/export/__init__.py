@@ -1,1 +1,1 @@
-"""Files for others: TFLite, ONNX, ExecuTorch, the card beside them."""
+"""Files to deploy: TFLite, ONNX, ExecuTorch, and the card beside them."""

@@ -1,4 +1,4 @@
-"""Files that are not TFLite, made from the torch network itself and checked with the runtime that will run them."""
+"""Files other than TFLite, made from the torch network itself and checked with the runtime that will run them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def export_checked(
     run: Callable[[Path, Floats], Floats],
     runtime: str,
 ) -> dict[str, Any]:
-    """Write a model's weights with `write`, and keep the file if `run` answers as the network does.
+    """Write a model's weights with `write`, and keep the file if `run` gives the same outputs as the network.
 
-    `run` gives the logits (N, classes) of normalised images (N, channels, size, size) by the `runtime` of that name.
-    Raises MnasError where the file cannot be written, or where its answers differ.
+    `run` gives the logits (N, classes) of normalised images (N, channels, size, size) in the runtime named `runtime`.
+    Raises MnasError if the file cannot be written, or if its outputs differ.
     """
     model = find_model(text, runs)
     network, about = load_checkpoint(model.weights())

@@ -16,7 +16,7 @@ from mnascli.tflite.files import replacing
 from mnascli.training.checkpoint import About
 
 STEPS = ("decoding", "crop", "channels", "resizing", "normalisation")
-NO_LICENCE = "not stated: that of the training pictures may bind the weights too"
+NO_LICENCE = "not stated: that of the training pictures may apply to the weights too"
 
 
 def card_of(
@@ -26,7 +26,7 @@ def card_of(
     latencies: Sequence[Latency],
     licence: str,
 ) -> dict[str, Any]:
-    """All that the card says, JSON-ready. Accuracies are fractions, latencies milliseconds."""
+    """Everything on the card, JSON-ready. Accuracies are fractions, latencies milliseconds."""
     cost = count(architecture)
     return {
         "schema": 1,
@@ -45,11 +45,11 @@ def card_of(
 
 
 def pictures(about: About) -> dict[str, Any]:
-    """How a picture becomes the input, in words and numbers: an app that does it otherwise loses accuracy."""
+    """How a picture becomes the input, in words and numbers: an app that does it differently loses accuracy."""
     architecture, recipe = Architecture.parse(about.architecture), about.recipe
     crops = (
         f"random crops of {recipe.random_crop:g} of the area or more, and JPEGs decoded at 1/2, 1/4 or 1/8 where "
-        "that leaves twice the size"
+        "that leaves twice the size or more"
     )
     return {
         **steps(architecture.size, architecture.channels, recipe.evaluation_crop),
@@ -62,7 +62,7 @@ def pictures(about: About) -> dict[str, Any]:
 
 
 def in_words(picture: Mapping[str, Any]) -> str:
-    """What `pictures` says, in the order in which it is done."""
+    """The steps of `pictures`, in the order in which they are done."""
     return "; ".join(picture[step] for step in STEPS)
 
 
@@ -72,13 +72,13 @@ def write(card: Mapping[str, Any], file: Path) -> tuple[Path, Path]:
     paths = file.with_suffix(".card.md"), file.with_suffix(".card.json")
     for path, text in zip(paths, (to_markdown(card), json.dumps(card, indent=2) + "\n"), strict=True):
         with replacing(path) as temporary:
-            # Of a file that is called in no UTF-8 the card tells the name as well as it can.
+            # A file name that is not UTF-8 is shown as well as possible.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return paths
 
 
 def to_markdown(card: Mapping[str, Any]) -> str:
-    """The card for people."""
+    """The card for humans."""
     export, low_high = card["export"], card["export"]["test_top1_interval"]
     kind = "float32" if export["quantization"] == "none" else export["quantization"]
     steps_taken = "\n".join(f"{number}. {step}: {card['input'][step]}" for number, step in enumerate(STEPS, 1))
@@ -107,11 +107,11 @@ An image classifier for {len(card["classes"])} classes, as TFLite; made by {card
 
 {steps_taken}
 
-Accuracies here are of pictures made so. In training: {card["input"]["in_training"]}.
+Accuracies here are for pictures prepared this way. In training: {card["input"]["in_training"]}.
 
 ## Accuracy
 
-Top-1 {export["test_top1"]:.4f} on {export["test_images"]} test pictures of {export["data"]} that decided nothing
+Top-1 {export["test_top1"]:.4f} on {export["test_images"]} held-out test pictures of {export["data"]}
 (95 % interval {low_high[0]:.4f} to {low_high[1]:.4f}).
 
 On {export["parity_images"]} validation pictures of it: top-1 {export["parity_top1"]:.4f}, the trained network

@@ -1,4 +1,4 @@
-"""A trained network as an .onnx file, checked with onnxruntime: for boards and servers that LiteRT is not for."""
+"""A trained network as an .onnx file, checked with onnxruntime: for boards and servers that LiteRT does not serve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mnascli.nets.network import Network
 def export_onnx(text: str, runs: Path, data: str | None, file: Path) -> dict[str, Any]:
     """Write a model's weights as ONNX: input "image" (batch, channels, size, size), normalised, output "logits".
 
-    Raises MnasError without the extra 'onnx', where the file cannot be written, or where its answers differ.
+    Raises MnasError without the extra 'onnx', if the file cannot be written, or if its outputs differ.
     """
     onnxruntime = _import_onnxruntime()
     return export_checked(
@@ -40,7 +40,7 @@ def _import_onnxruntime() -> Any:
 
 
 def _write(network: Network, path: Path) -> None:
-    """The network in evaluation mode as ONNX, for any batch, all in one file; what the exporter prints is dropped."""
+    """The network in evaluation mode as ONNX, for any batch, all in one file; what the exporter prints is discarded."""
     architecture = network.architecture
     image = torch.zeros(2, architecture.channels, architecture.size, architecture.size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -19,7 +19,7 @@ from mnascli.tflite.convert import quiet
 def export_pte(text: str, runs: Path, data: str | None, file: Path) -> dict[str, Any]:
     """Write a model's weights as a .pte: method "forward", image (1, channels, size, size), normalised, to logits.
 
-    Raises MnasError without the extra 'executorch', where the file cannot be written, or where its answers differ.
+    Raises MnasError without the extra 'executorch', if the file cannot be written, or if its outputs differ.
     """
     with quiet():
         _import_executorch()

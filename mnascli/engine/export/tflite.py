@@ -37,16 +37,16 @@ from mnascli.training.scoring import predict_logits, scores
 
 Writer = Literal["litert-torch", "own"]
 Quantization = Literal["none", "int8", "dynamic", "fp16"]
-PARITY_IMAGES = 2000  # at most; a difference of 1 % is 20 pictures of them
+PARITY_IMAGES = 2000  # at most; a difference of 1 % is 20 of them
 PARITY_LIMIT = 1e-3  # largest difference of logits that float rounding explains
 SMALLEST_CALIBRATION = 32  # images; fewer do not show which values the activations take
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a file is made. `max_loss`: of top-1, a fraction, beyond which a quantized file is not kept.
+    """How a file is made. `max_loss`: the loss of top-1, a fraction, above which a quantized file is not kept.
 
-    `quantize` None: as the profile of the first device deploys.
+    `quantize` None: as the profile of the first device says.
     """
 
     writer: Writer = "litert-torch"
@@ -79,10 +79,10 @@ def export(
 ) -> dict[str, Any]:
     """A checkpoint as `file`, with its model card beside it; returns size, agreement, accuracy, latency by device.
 
-    All is made and measured elsewhere first: where anything is wrong, what stood at `file` stands there still.
+    Everything is made and measured elsewhere first: if anything is wrong, what was at `file` is still there.
 
-    Raises MnasError where the file's answers differ from the network's more than rounding or `max_loss` explains, or
-    where it cannot be written or measured.
+    Raises MnasError if the file's outputs differ from the network's more than rounding or `max_loss` explains, or if it
+    cannot be written or measured.
     """
     network, about = load_checkpoint(checkpoint)
     kind: Quantization = options.quantize or ("int8" if benches and benches[0].precision == "int8" else "none")
@@ -157,7 +157,7 @@ def _quantized(model: Path, path: Path, dataset: Dataset, kind: Kind, options: O
 
 
 def spread(split: Split, count: int) -> tuple[Images, Any]:
-    """Images and labels from everywhere in a part: folders are in the order of their classes."""
+    """Images and labels spread over a whole part: folders are in the order of their classes."""
     chosen = np.unique(np.linspace(0, len(split.labels) - 1, min(count, len(split.labels))).astype(int))
     return split.images[chosen], split.labels[chosen]
 
@@ -165,7 +165,7 @@ def spread(split: Split, count: int) -> tuple[Images, Any]:
 def _predict(model: Path, images: Any, dataset: Dataset, file: Path) -> Floats:
     try:
         return predict_all(model, images, dataset.normalise, len(usable_cores()))
-    except UsageError as error:  # the file is ours: it is no fault of what was typed
+    except UsageError as error:  # the file is ours: the user's input is not at fault
         raise MnasError(f"{str(error).replace(str(model), str(file))}; it was not kept") from error
 
 
@@ -191,7 +191,7 @@ def _described(about: About, kind: Quantization, options: Options) -> Metadata:
 
 
 def _arithmetic(model: Path) -> dict[str, Any]:
-    """The operators by what they work in: an int8 file of which a part runs in float is not what it seems."""
+    """The operators by their types: an int8 file that partly runs in float is not what it seems."""
     counted = Counter(typed_operators(model))
     rows = [{**operator._asdict(), "count": count} for operator, count in sorted(counted.items())]
     return {

@@ -1,1 +1,1 @@
-"""What MODEL means, and what is done with one: trained, evaluated."""
+"""What MODEL means, and what is done with a model: training, evaluation."""

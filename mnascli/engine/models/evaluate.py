@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint or a .tflite file on pictures that decided nothing, as `mnas evaluate` does."""
+"""Evaluating a checkpoint or a .tflite file on the held-out test pictures, as `mnas evaluate` does."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def evaluate_model(
     """How good a checkpoint or a .tflite file is on the test part, and how fast this machine went through it.
 
     `against` is a second model, whose predictions are compared image by image. `reading` is for a .tflite that does not
-    say all of itself; `say` hears what is assumed. Raises UsageError where data, or what `reading` says, do not fit.
+    fully describe itself; `say` gets what is assumed. Raises UsageError if the data or `reading` do not fit.
     """
     if reading != NOTHING_SAID and not text.endswith(".tflite"):
-        raise UsageError(f"{text}: knows its pictures: --size, --mean, --std and --background are for .tflite files")
+        raise UsageError(f"{text}: describes its data: --size, --mean, --std and --background are for .tflite files")
     workers = workers or len(usable_cores())
     if data is None and against is not None and _is_file_of_unknown_data(text):
         of_other = FileReading(usual_size=reading.size)
@@ -79,7 +79,7 @@ def _opened(
     reading: FileReading,
     say: Callable[[str], None],
 ) -> tuple[Dataset, Callable[[Split], Predictions]]:
-    """The data as a model wants to see them, and what makes predictions of a part of them."""
+    """The data as a model needs it, and a function that predicts a part of it."""
     if text.endswith(".tflite"):
         file = data_for_file(Path(text), data, reading, say)
         return file.dataset, lambda split: file.predict(split, workers)
@@ -90,7 +90,7 @@ def _opened(
 
 
 def _is_file_of_unknown_data(text: str) -> bool:
-    """Whether a model is a .tflite that does not tell which pictures it is for."""
+    """Whether a model is a .tflite that does not say which pictures it is for."""
     return text.endswith(".tflite") and source_of_file(Path(text), read_metadata(Path(text))) is None
 
 

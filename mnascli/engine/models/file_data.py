@@ -1,4 +1,4 @@
-"""The pictures that a .tflite sees, and what its answers mean: of our own files, and of files made elsewhere."""
+"""The pictures that a .tflite sees, and what its outputs mean: for our own files, and for files made elsewhere."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from mnascli.training.pictures import DataRequest
 from mnascli.training.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from mnascli.training.recipe import Recipe
 
-# What lists of labels call the class that stands for none of the others.
+# What lists of labels call the class for none of the others.
 BACKGROUND = {"background", "__background__", "???", "dummy"}
-GREATEST_MEAN = 16.0  # of pixels from 0 to 1; beyond, it is one of pixels from 0 to 255
-LEAST_SPAN = 16.0  # from black to white; fewer whole numbers make no picture
+GREATEST_MEAN = 16.0  # of pixels from 0 to 1; a greater one is of pixels from 0 to 255
+LEAST_SPAN = 16.0  # from black to white; with fewer whole numbers there is no picture
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class FileReading:
-    """How a file is to be read, as far as it does not say so itself.
+    """How to read a file, as far as it does not say so itself.
 
-    `size` is for a file that leaves the size of its pictures open, `usual_size` for where neither is given.
-    `normalisation` is (mean, std) of pixels from 0 to 1, each one for all channels or one a channel. `background` says
-    that the first class is one that the data do not have.
+    `size` is for a file that leaves the size of its pictures open, `usual_size` for when neither is given.
+    `normalisation` is (mean, std) of pixels from 0 to 1, each one for all channels or one per channel. `background`
+    says that the first class is one that the data does not have.
     """
 
     size: int | None = None
@@ -50,14 +50,14 @@ NOTHING_SAID = FileReading()
 
 @dataclass(frozen=True)
 class FileData:
-    """Data as the file wants to see them; `columns` are the classes of the data in what the file gives."""
+    """Data as the file needs it; `columns` are the positions of the data's classes in the file's output."""
 
     path: Path
     dataset: Dataset
     columns: tuple[int, ...]
 
     def predict(self, split: Split, workers: int) -> Predictions:
-        """What the file gives for a part, a column for each class of the data in their order."""
+        """The file's output for a part, with a column for each class of the data, in their order."""
         outputs: Floats = predict_all(self.path, split.images, self.dataset.normalise, workers)
         return Predictions(outputs[:, list(self.columns)], gives_probabilities(self.path, outputs))
 
@@ -65,13 +65,13 @@ class FileData:
 def data_for_file(
     path: Path, data: str | None, reading: FileReading = NOTHING_SAID, say: Say = lambda line: None
 ) -> FileData:
-    """Data at the file's input size, normalised as the file says; where it does not, as given, or as fits its input.
+    """Data at the file's input size, normalised as the file says; if it does not say, as given, or as fits its input.
 
-    Without `data` those that the file names, or those of the run that it was exported from.
-    `say` hears what is assumed. Whether the classes are the file's is looked at before any picture is.
+    Without `data`, the data that the file names, or that of the run that it was exported from. `say` gets what is
+    assumed. Whether the classes are the file's is checked before any picture is read.
 
-    Raises UsageError where they are not, where nothing tells the data, where the size is open and not given, where
-    nothing says how pixels become the input, and for a normalisation beside the file's own.
+    Raises UsageError if they are not, if nothing names the data, if the size is open and not given, if nothing says how
+    pixels become the input, and for a normalisation given in addition to the file's own.
     """
     about = read_metadata(path)
     source = data or source_of_file(path, about)
@@ -82,11 +82,11 @@ def data_for_file(
     channels = runner.picture.channels
     own = _own(path, about, channels)
     if own is not None and reading.normalisation:
-        raise UsageError(f"{path}: says its normalisation itself: leave out --mean and --std")
+        raise UsageError(f"{path}: gives its own normalisation: omit --mean and --std")
     given = _checked("--mean, --std", *reading.normalisation, channels) if reading.normalisation else own
     if given is None and runner.takes_unscaled_int8:
         raise UsageError(
-            f"{path}: takes int8 without a scale, so that nobody can tell how pixels become such numbers: give --mean "
+            f"{path}: takes int8 without a scale, so how pixels become such numbers is unknown: give --mean "
             "and --std (0.50196 and 0.0039216 for pixel - 128)"
         )
     name, classes = name_and_classes(source)
@@ -105,23 +105,23 @@ def _own(path: Path, about: Metadata | None, channels: int) -> Normalisation | N
 
 
 def _checked(what: str, mean: Numbers, std: Numbers, channels: int, why: str = "") -> Normalisation:
-    """With a number a channel. Raises UsageError that begins with `what`."""
+    """With one number per channel. Raises UsageError that begins with `what`."""
     mean, std = (values * channels if len(values) == 1 else values for values in (mean, std))
     if (len(mean), len(std)) != (channels, channels) or not all(0 < value < math.inf for value in std):
-        raise UsageError(f"{what}: one number or {channels} were expected, and deviations above 0")
+        raise UsageError(f"{what}: expected one number or {channels}, and deviations above 0")
     if not all(abs(value) <= GREATEST_MEAN for value in mean):
-        raise UsageError(f"{what}: of pixels from 0 to 1: divide both by 255")
+        raise UsageError(f"{what}: must be of pixels from 0 to 1: divide both by 255")
     return Normalisation(mean, std, why)
 
 
 def _assumed(path: Path, dataset: Dataset, say: Say) -> Normalisation:
-    """What fits the file's input, else what fits the data; told in a line."""
+    """What fits the file's input, else what fits the data; reported in one line."""
     others = [(dataset.mean, dataset.std)]
     if dataset.channels == len(IMAGENET_MEAN):
         others.append((IMAGENET_MEAN, IMAGENET_STD))
     found = fitting_normalisation(path, others)
     if found is None:
-        why = f"the mean and deviation of {dataset.name}, for nothing in it tells"
+        why = f"the mean and deviation of {dataset.name}, since nothing in it says"
         found = Normalisation(dataset.mean, dataset.std, why)
     found = _checked(str(path), found.mean, found.std, dataset.channels, found.why)
     mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (found.mean, found.std))
@@ -130,7 +130,7 @@ def _assumed(path: Path, dataset: Dataset, say: Say) -> Normalisation:
         formula = "none, but pixels from 0 to 255 as they are,"
     say(
         f"{path}: does not say how its pictures are normalised: {formula} is assumed, {found.why}; "
-        "--mean and --std say otherwise"
+        "--mean and --std change that"
     )
     return found
 
@@ -144,16 +144,16 @@ def _columns(
     background: bool,
     say: Say,
 ) -> tuple[int, ...]:
-    """Where the classes of the data stand among the file's `count`. Raises UsageError where they are others."""
+    """The positions of the data's classes among the file's `count`. Raises UsageError if they are different ones."""
     if labels and len(labels) != count:
-        raise UsageError(f"{path}: gives {count} numbers and has names for {len(labels)}: its labels are not its own")
+        raise UsageError(f"{path}: gives {count} numbers and has names for {len(labels)}: its labels do not fit")
     first = 1 if background or (len(labels) == len(classes) + 1 and labels[0].strip().lower() in BACKGROUND) else 0
     if count - first != len(classes):
         more = count == len(classes) + 1
-        hint = ": if its first is a background class, as in Google's ImageNet models, say --background" if more else ""
+        hint = ": if its first is a background class, as in Google's ImageNet models, add --background" if more else ""
         raise UsageError(f"{path}: has {count} classes, {name} has {len(classes)}{hint}")
     if first:
-        say(f"{path}: its first class is left out: it stands for the background, which {name} does not have")
+        say(f"{path}: its first class is omitted: it is the background, which {name} does not have")
     named = tuple(labels[first:])
     if not named or named == classes:
         return tuple(range(first, count))
@@ -161,4 +161,4 @@ def _columns(
         say(f"{path}: has the classes of {name} in another order: they are matched by their names")
         return tuple(first + named.index(one) for one in classes)
     own, other = next(pair for pair in zip(named, classes, strict=True) if pair[0] != pair[1])
-    raise UsageError(f"{path}: its class {own!r} is {other!r} in {name}: data of other classes")
+    raise UsageError(f"{path}: its class {own!r} is {other!r} in {name}: the data has other classes")

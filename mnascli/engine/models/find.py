@@ -49,7 +49,7 @@ def find_model(text: str, runs: Path) -> Model:
         if re.match(r"(stem|cn|dsa?|ir)_", text):
             raise
         raise UsageError(
-            f"{shorten(text)} is no model: neither in the zoo ({', '.join(ZOO)}), nor a checkpoint, "
+            f"{shorten(text)} is not a model: neither in the zoo ({', '.join(ZOO)}), nor a checkpoint, "
             f"nor a run in {runs}, nor an architecture string ({error})"
         ) from error
 
@@ -68,5 +68,5 @@ def _of_run(text: str, path: Path, trial: str) -> Model:
 
 
 def shorten(text: str, most: int = 80) -> str:
-    """A user's text as an error quotes it."""
+    """A user's text as quoted in an error."""
     return repr(text) if len(text) <= most else f"{text[:most]!r}..."

@@ -1,4 +1,4 @@
-"""The pictures that belong to a model: those it was trained on, as it was trained to see them."""
+"""The pictures that belong to a model: those it was trained on, in the form it was trained on."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def fitting_data(
     test_only: bool = False,
     say: Callable[[str], None] = to_stderr,
 ) -> Dataset:
-    """Data as the network was trained to see it: the given, else those it was trained on, at its size and channels.
+    """Data as the network was trained to see it: as given, else what it was trained on, at its size and channels.
 
-    `say` hears where the given ones are the place of its training with other pictures in it.
-    Raises UsageError where nothing tells what it was trained on, where that is gone or changed, and for other classes.
+    `say` gets a warning if the given place is that of its training but its pictures have changed.
+    Raises UsageError if nothing says what it was trained on, if that is gone or changed, and for other classes.
     """
     source = data or _own_source(model, about)
     if source is None:
         raise UsageError(
-            f"{model.name}: does not say where its data ({about.data}) are: give the pictures it was trained on with "
+            f"{model.name}: does not say where its data ({about.data}) is: give the pictures it was trained on with "
             "--data"
         )
     try:
@@ -47,20 +47,20 @@ def fitting_data(
         if data is not None:
             raise
         raise UsageError(
-            f"{model.name}: was trained on {source}, which cannot be read now: say with --data where the pictures are "
+            f"{model.name}: was trained on {source}, which cannot be read now: give the pictures' place with --data "
             f"({error})"
         ) from error
     check_classes(model.name, about.classes, dataset)
     if dataset.hash != about.data_hash and dataset.source == about.source:
-        changed = f"{model.name}: {source} changed since the training: pictures it learnt from may be test pictures now"
+        changed = f"{model.name}: {source} changed since the training: test pictures may be ones it learned from"
         if data is None:
-            raise UsageError(f"{changed}; --data {source} takes them as they are")
+            raise UsageError(f"{changed}; --data {source} uses them as they are")
         say(changed)
     return replace(dataset, mean=about.mean, std=about.std)
 
 
 def check_classes(name: str, classes: Sequence[str], dataset: Dataset) -> None:
-    """Raises UsageError where the data have not the classes of the model called `name`, in its order."""
+    """Raises UsageError if the data does not have the classes of the model called `name`, in its order."""
     if len(classes) != len(dataset.classes):
         raise UsageError(
             f"{name}: has {len(classes)} classes, {dataset.name} has {len(dataset.classes)}: "
@@ -85,33 +85,33 @@ def data_of(
     to_train: bool,
     test_only: bool = False,
 ) -> Dataset:
-    """The data that `source` names as `recipe` wants to see them; broken pictures as in the model's run."""
+    """The data that `source` names as `recipe` needs it; broken pictures are treated as in the model's run."""
     on_broken = configuration.load(model.run / "config.yaml").on_broken_image if model.run else "skip"
     return DataRequest(source, size, channels, on_broken).load(recipe, to_train=to_train, test_only=test_only)
 
 
 def training_source(text: str, runs: Path, template: str | None, say: Callable[[str], None] = to_stderr) -> str:
-    """What `mnas train` trains on where no data are given: what the model belongs to, else the template's; said.
+    """What `mnas train` trains on if no data is given: the model's own, else the template's; reported with `say`.
 
-    Raises UsageError where neither is known.
+    Raises UsageError if neither is known.
     """
     model = find_model(text, runs)
     if model.run is not None:
-        source, whose = configuration.data_of(configuration.load(model.run / "config.yaml")), f"those of {model.run}"
+        source, whose = configuration.data_of(configuration.load(model.run / "config.yaml")), f"that of {model.run}"
     elif model.checkpoint is not None:
         about = read_checkpoint(model.checkpoint)
         known = _own_source(model, about)
         if known is None:
-            raise UsageError(f"{text}: does not say where its data ({about.data}) are: give them with --data")
-        source, whose = known, f"those that {text} was trained on"
+            raise UsageError(f"{text}: does not say where its data ({about.data}) is: give it with --data")
+        source, whose = known, f"which {text} was trained on"
     else:
-        source, whose = configuration.data_of(configuration.resolve(template, None, {})), "those of the template"
-    say(f"no data were named: training on {source}, {whose}; --data names others")
+        source, whose = configuration.data_of(configuration.resolve(template, None, {})), "that of the template"
+    say(f"no data was named: training on {source}, {whose}; --data names other data")
     return source
 
 
 def source_of_file(path: Path, about: Metadata | None) -> str | None:
-    """The data of a .tflite: those that it names itself, else those of the run whose export it is; None: not known."""
+    """The data of a .tflite: what it names itself, else that of the run that exported it; None: not known."""
     if about is not None and about.data:
         return about.data
     folder = path.absolute().parent
@@ -120,7 +120,7 @@ def source_of_file(path: Path, about: Metadata | None) -> str | None:
 
 
 def _own_source(model: Model, about: About) -> str | None:
-    """The data a checkpoint was trained on. Files from before that was written down belong to a run, or have a name."""
+    """The data a checkpoint was trained on. Older files, without a record of it, belong to a run or have a name."""
     if about.source:
         return about.source
     if model.run is not None:

@@ -18,7 +18,7 @@ def final_recipe(
 ) -> Recipe:
     """The long training's recipe: the template's, or that of the run that `model` names, or the default template's.
 
-    `settings` (KEY=VALUE) and `flags` (None is 'not given') change single values. Raises UsageError for bad ones.
+    `settings` (KEY=VALUE) and `flags` (None means 'not given') change single values. Raises UsageError for bad ones.
     """
     run = find_model(model, runs).run if template is None else None
     config = load(run / "config.yaml") if run is not None else resolve(template, None, {})
@@ -26,8 +26,8 @@ def final_recipe(
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals:
-            raise UsageError(f"--set {setting}: KEY=VALUE was expected, as in mixup=0.2")
+            raise UsageError(f"--set {setting}: expected KEY=VALUE, as in mixup=0.2")
         if key in changes:
-            raise UsageError(f"--set {setting}: {key} stands twice")
+            raise UsageError(f"--set {setting}: {key} is set twice")
         changes[key], _ = load_text(value, f"--set {setting}")
     return parse(Recipe, merged(merged(config.final.recipe.model_dump(), changes), flags), "options")

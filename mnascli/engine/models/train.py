@@ -1,4 +1,4 @@
-"""Training one network for long, as `mnas train` does, in one process or in those that torchrun started."""
+"""Training one network in full, as `mnas train` does, in one process or in those that torchrun started."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHECKPOINT = "model.safetensors"
 
 @dataclass(frozen=True)
 class Options:
-    """How to train, apart from the recipe: nothing of it changes what comes out, but for `seed` and `pretrained`."""
+    """How to train, apart from the recipe: only `seed` and `pretrained` change the result."""
 
     seed: int = 0
     threads: int | None = None
@@ -56,13 +56,13 @@ def train_model(
     size: int | None = None,
     template: str | None = None,
 ) -> dict[str, Any] | None:
-    """Train a model from new or pre-trained weights, or go on where `folder` has a half-done training; its accuracy.
+    """Train a model from new or pre-trained weights, or resume a half-done training in `folder`; gives its accuracy.
 
-    Without `data` those that the model belongs to are taken, else the template's, which is said. Pictures are read at
-    the network's input size; its channels and classes become those of the data. Of several processes only the first one
-    speaks, tells `step` how many epochs are done, writes files and has a result; the others get None.
+    Without `data`, the model's own is used, else the template's, and `say` reports it. Pictures are read at the
+    network's input size; its channels and classes become those of the data. Of several processes, only the first one
+    prints, reports finished epochs to `step`, writes files and has a result; the others get None.
 
-    Raises UsageError where `folder` has a network of another training, and all that its parts raise.
+    Raises UsageError if `folder` has a network of another training, and everything that its parts raise.
     """
     model = find_model(text, runs)
     architecture = model.architecture.on(width=width, size=size)
@@ -73,7 +73,7 @@ def train_model(
     tell = say if group.leads else lambda line: None
     source = data or training_source(text, runs, template, tell)
     with group.first_alone():
-        # The network's channels are those of its data: a zoo model's 3 do not say that the data has colours.
+        # The network's channels are those of its data: a zoo model's 3 do not mean that the data has colours.
         dataset = data_of(model, source, architecture.size, None, recipe, to_train=True)
     architecture = replace(architecture, channels=dataset.channels, classes=len(dataset.classes))
     if start is not None:
@@ -138,7 +138,7 @@ def train_model(
 
 
 def _if_busy() -> str | None:
-    """A warning where others take more than half of the cores, on which each of our threads would wait for all."""
+    """A warning if others use more than half of the cores: each of our threads would wait for the slowest."""
     cores, load = len(usable_cores()), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load <= cores / 2:
         return None
@@ -146,10 +146,10 @@ def _if_busy() -> str | None:
 
 
 def is_begun(folder: Path) -> bool:
-    """Whether there is a training that can be gone on with."""
+    """Whether there is a training that can be resumed."""
     return paths.is_file(folder / FILE)
 
 
 def _as_seen_by(start: Pretrained, dataset: Dataset) -> Dataset:
-    """The data normalised as what the weights were trained on, where the colours are the same."""
+    """The data normalised like what the weights were trained on, if the channels are the same."""
     return replace(dataset, mean=start.mean, std=start.std) if len(start.mean) == dataset.channels else dataset

@@ -64,5 +64,5 @@ def test_the_configuration_says_how_many(monkeypatch: pytest.MonkeyPatch) -> Non
     config = resolve("quick", None, {"per_gpu": 2, "batch": 6})
     assert len(factory.places(config)) == 8 and factory.at_once(config) == 6  # a batch has no more
     assert len(factory.places(resolve("quick", None, {"gpus": 0, "threads": 4}))) == 2
-    with pytest.raises(UsageError, match="no executor called 'moon': there are local"):
+    with pytest.raises(UsageError, match="no executor called 'moon': the executors are local"):
         resolve("quick", None, {"executor": "moon"})
