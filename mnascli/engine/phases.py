@@ -116,7 +116,7 @@ def _search(search: Search) -> None:
 
 
 def _objective(search: Search) -> Objective:
-    return make_objective({**search.config.objective.model_dump(), "target_ms": search.run.state.targets_ms})
+    return make_objective({**search.config.objective.model_dump(exclude={"band", "candidates"}), "target_ms": search.run.state.targets_ms})
 
 
 def _export(search: Search, winner: Trial) -> None:

@@ -317,7 +317,7 @@ def write_half(file):
         (write_pickle, "a whole pickled network, which only its own program can read: save only its weights"),
         (write_half, "not a file of weights, or cut off"),
         (lambda file: file.write_bytes(b"hello"), "not a file of weights"),
-        (write_code, "or that would run code: save the weights alone there, with torch.save(model.state_dict(), FILE)"),
+        (write_code, "or that would run code: save only the weights there, with torch.save(model.state_dict(), FILE)"),
         (write_script, "a TorchScript program: save only its weights"),
         (write_zip, "a zip archive of something other than weights: unpack it first"),
         (lambda file: file.write_bytes(b""), "empty"),
