@@ -17,7 +17,7 @@ from mnascli.engine.models.find import find_model
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, Schema, YamlFile, load_text, parse, read_yaml
-from mnascli.search.objective import Kind, check_target
+from mnascli.search.objective import ObjectiveKind, check_target
 from mnascli.search.searcher import SEARCHERS, searcher_class
 from mnascli.space.configuration import SpaceConfig
 from mnascli.space.factorized import template_path
@@ -39,7 +39,7 @@ class ReferenceConfig(Schema):
 
 
 class ObjectiveConfig(Schema):
-    kind: Kind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
+    kind: ObjectiveKind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
     alpha: float | None = Field(None, ge=-10, le=0, description="Exponent within the target; null: the kind's own.")
     beta: float | None = Field(
         None, ge=-10, le=0, description="Exponent (absolute: weight) beyond it; null: the kind's own."

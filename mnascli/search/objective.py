@@ -21,10 +21,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mnascli.schema import Schema, parse
 
-Kind = Literal["soft", "hard", "absolute"]
-Latency = float | Mapping[str, float]  # milliseconds: of the one device, or of each by its name
+ObjectiveKind = Literal["soft", "hard", "absolute"]
+Milliseconds = float | Mapping[str, float]  # milliseconds: of the one device, or of each by its name
 
-EXPONENTS: dict[Kind, tuple[float, float]] = {"soft": (-0.07, -0.07), "hard": (0.0, -1.0), "absolute": (-0.10, -0.10)}
+EXPONENTS: dict[ObjectiveKind, tuple[float, float]] = {
+    "soft": (-0.07, -0.07),
+    "hard": (0.0, -1.0),
+    "absolute": (-0.10, -0.10),
+}
 SLOWEST_MS = 1e6  # of a target: a quarter of an hour for one picture
 WORST_RATIO = 11.0  # the absolute reward has no lower end of its own: beyond 11 times the target it gets no worse
 
@@ -48,7 +52,7 @@ def check_target(value: Any) -> Any:
 class Objective(Schema):
     """A reward to be maximised; `make_objective` makes it of what a user wrote."""
 
-    kind: Kind = Field("soft", description="soft, hard (both of the paper) or absolute (TuNAS).")
+    kind: ObjectiveKind = Field("soft", description="soft, hard (both of the paper) or absolute (TuNAS).")
     alpha: float | None = Field(
         None, ge=-10, le=0, description="Exponent within the target: -0.07 for soft, 0 for hard; absolute has none."
     )
@@ -82,7 +86,7 @@ class Objective(Schema):
         devices = len(self.target_ms) if isinstance(self.target_ms, dict) else 1
         return self._exponents[1] * (WORST_RATIO - 1) * devices
 
-    def reward(self, accuracy: float, latency_ms: Latency) -> float:
+    def reward(self, accuracy: float, latency_ms: Milliseconds) -> float:
         """The reward of an accuracy (0 to 1) at a measured latency.
 
         `latency_ms` is a number where the target is one, else one for each device of the target.
@@ -97,7 +101,7 @@ class Objective(Schema):
             return max(self.failed, accuracy + beta * sum(abs(ratio - 1) for ratio in ratios))
         return math.prod((ratio ** (alpha if ratio <= 1 else beta) for ratio in ratios), start=accuracy)
 
-    def is_hopeless(self, latency_ms: Latency) -> bool:
+    def is_hopeless(self, latency_ms: Milliseconds) -> bool:
         """Whether a candidate so slow need not be trained. Raises ValueError as `reward` does."""
         return self.hopeless is not None and max(self._ratios(latency_ms)) > self.hopeless
 
@@ -106,7 +110,7 @@ class Objective(Schema):
         alpha, beta = EXPONENTS[self.kind]
         return (alpha if self.alpha is None else self.alpha, beta if self.beta is None else self.beta)
 
-    def _ratios(self, latency_ms: Latency) -> list[float]:
+    def _ratios(self, latency_ms: Milliseconds) -> list[float]:
         """LAT/T for each device."""
         latencies = dict(latency_ms) if isinstance(latency_ms, Mapping) else {"": latency_ms}
         targets = self.target_ms if isinstance(self.target_ms, dict) else {"": self.target_ms}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from mnascli.errors import MnasError, UsageError
 from mnascli.schema import Schema, parse
-from mnascli.search.objective import Latency
+from mnascli.search.objective import Milliseconds
 from mnascli.space import Architecture, Space
 
 # name -> where it is: a module is imported when its searcher is made, for one of them needs torch
@@ -39,7 +39,7 @@ class Result:
     architecture: Architecture
     reward: float
     accuracy: float | None = None
-    latency_ms: Latency | None = None
+    latency_ms: Milliseconds | None = None
 
 
 class Searcher(ABC):

@@ -18,14 +18,14 @@ from mnascli.tflite.files import replacing
 from mnascli.tflite.quiet import quiet_runtime
 from mnascli.tflite.reading import input_shape, read_file
 
-Kind = Literal["int8", "dynamic", "fp16"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Quantization = Literal["int8", "dynamic", "fp16"]
+KINDS: tuple[Quantization, ...] = get_args(Quantization)
 DEAD = 1e-4  # a range, zero included, that is narrower than this holds nothing
 THREADS = 1  # of the calibration: the library's 16 would disturb whatever is measured on this machine
 
 
 def quantize(
-    model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None, kind: Kind = "int8"
+    model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None, kind: Quantization = "int8"
 ) -> Path:
     """Write the int8 twin (or another kind) of the float file `model`; returns its path.
 
@@ -54,7 +54,7 @@ def quantize(
     return path
 
 
-def _recipe(kind: Kind) -> Any:
+def _recipe(kind: Quantization) -> Any:
     from ai_edge_quantizer import algorithm_manager, qtyping, recipe, recipe_manager
 
     if kind == "int8":

@@ -37,7 +37,7 @@ class DevicesPanel(Panel):
             scroll.mount(box)
         for view, box in zip(views, boxes, strict=False):
             box.border_title = view.name
-            box.update(describe(view, source, self._file(view, source), max(10, self.size.width - 6)))
+            box.update(device_text(view, source, self._file(view, source), max(10, self.size.width - 6)))
 
     def _file(self, view: DeviceView, source: RunSource) -> device_files.Measurement | None:
         """The last measurement of a device, read once."""
@@ -52,7 +52,7 @@ class DevicesPanel(Panel):
         return self._files[view.name][1]
 
 
-def describe(view: DeviceView, source: RunSource, latency: device_files.Measurement | None, width: int) -> Text:
+def device_text(view: DeviceView, source: RunSource, latency: device_files.Measurement | None, width: int) -> Text:
     lines = [state(view, source), *members(view, source.overview.state)]
     counts = f"queue {source.overview.waiting(view.name)}   measured {view.measured}   unstable {view.unstable}"
     lines.append(f"{counts}   from the store {view.stored}" if view.stored else counts)

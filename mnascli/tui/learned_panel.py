@@ -25,10 +25,10 @@ class LearnedPanel(Panel):
         yield VerticalScroll(Static(markup=False))
 
     def draw(self, source: RunSource) -> None:
-        self.query_one(Static).update(describe(source.overview, max(20, self.size.width - 4)))
+        self.query_one(Static).update(learned_text(source.overview, max(20, self.size.width - 4)))
 
 
-def describe(view: Overview, width: int) -> Text:
+def learned_text(view: Overview, width: int) -> Text:
     if not view.probabilities:
         return Text("nothing is known: this searcher draws evenly, or has not learned yet")
     step, openness = view.entropies[-1]

@@ -27,11 +27,11 @@ def list_phones() -> list[DeviceInfo]:
     if not found:
         return []
     with ThreadPoolExecutor(max_workers=min(16, len(found))) as pool:
-        phones = list(pool.map(lambda one: _describe(*one), found.items()))
+        phones = list(pool.map(lambda one: _described(*one), found.items()))
     return _named(phones)
 
 
-def _describe(serial: str, state: str) -> tuple[DeviceInfo, str]:
+def _described(serial: str, state: str) -> tuple[DeviceInfo, str]:
     """A phone without its name yet, and its own serial number, which stays where adb's is an address."""
     info = DeviceInfo(name=serial, kind="adb", serial=serial, state=state)
     if state != "device":
