@@ -1,4 +1,4 @@
-"""The Android phones that an adb server sees, each with why it cannot be used if so."""
+"""The Android phones that an adb server sees, each with the reason if it cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT_S = 10.0
 
 
 def list_phones() -> list[DeviceInfo]:
-    """All attached phones in the order of their names. Trouble with adb itself is a line in the list."""
+    """All attached phones in the order of their names. A problem with adb itself is a line in the list."""
     if adb_is_off():
         return []
     try:
