@@ -1,4 +1,4 @@
-"""A search space as it stands in YAML, checked whole when it is read: every option of every decision makes a block."""
+"""A search space as written in YAML, checked whole when it is read: every option of every decision makes a block."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Choices(Schema):
     def _operators(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for index, name in enumerate(value):
             if not re.fullmatch(r"conv|sep|mbconv[1-9][0-9]?", name):
-                raise PlacedError((index,), f"{name!r} is no operator: conv, sep, or mbconvN of expansion N")
+                raise PlacedError((index,), f"{name!r} is not an operator: conv, sep, or mbconvN of expansion N")
         return value
 
     @field_validator("kernel")
@@ -83,7 +83,7 @@ class Choices(Schema):
     def _multiples(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         for index, multiple in enumerate(value):
             if not 0 < multiple <= MOST_TIMES:
-                raise PlacedError((index,), f"{multiple:g} times the filters: must be above 0, {MOST_TIMES} at most")
+                raise PlacedError((index,), f"{multiple:g} times the filters: must be above 0, at most {MOST_TIMES}")
         return value
 
     @model_validator(mode="after")
@@ -91,7 +91,7 @@ class Choices(Schema):
         for name in PER_BLOCK:
             values = getattr(self, name)
             if len(set(values)) != len(values):
-                raise PlacedError((name,), f"a choice stands twice in {list(values)}")
+                raise PlacedError((name,), f"a choice appears twice in {list(values)}")
         return self
 
 
@@ -103,7 +103,7 @@ class BlockConfig(Schema):
 
 
 class SpaceConfig(Schema):
-    """A search space as it stands in YAML."""
+    """A search space as written in YAML."""
 
     input: InputConfig = Field(InputConfig(), description="The pictures.")
     classes: int = Field(1000, ge=2, le=1_000_000, description="Classes; a search takes them from its data.")
@@ -123,13 +123,13 @@ class SpaceConfig(Schema):
         return self
 
     def filters_of(self, block: BlockConfig, multiple: float) -> int:
-        """The filters that a multiple of a block's base comes out as."""
+        """The filters that a multiple of a block's base results in."""
         unit = self.filters_multiple_of
         return int(block.filters * multiple / unit + 0.5) * unit
 
 
 def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...]]:
-    """What may be chosen for a block, and a line for each group of options that are one because they come out alike.
+    """What may be chosen for a block, and a line for each group of options with equal results, which are one.
 
     Raises PlacedError for an option that makes no block.
     """
@@ -143,7 +143,7 @@ def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...
     if fewest < (1 if base.stride == 2 else 0):
         raise PlacedError(where, f"{fewest} layers are too few for a block of stride {base.stride}")
     if most > MOST_LAYERS:
-        raise PlacedError(where, f"{most} layers are too many: {MOST_LAYERS} at most")
+        raise PlacedError(where, f"{most} layers are too many: at most {MOST_LAYERS}")
     alike: dict[int, list[float]] = {}
     for multiple in choices.filters:
         alike.setdefault(config.filters_of(base, multiple), []).append(multiple)
@@ -162,6 +162,6 @@ def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...
     if {"sep", "mbconv1"} <= set(operators):
         operators = tuple(name for name in operators if name != "mbconv1")
         notes.append("the operators sep and mbconv1 have the same layers: one choice, sep")
-    # Of multiples that come out alike the one that is nearest to what comes out.
+    # Of multiples with the same result, the one nearest to it.
     kept = tuple(min(of, key=lambda one: abs(one * base.filters - filters)) for filters, of in alike.items())
     return choices.model_copy(update={"filters": kept, "operator": operators}), tuple(notes)

@@ -20,7 +20,7 @@ from mnascli.space.architecture import Activation, Architecture, Block
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """A convolution without bias, batch norm, and an activation; `depthwise` has one filter a channel."""
+    """A convolution without bias, batch norm, and an activation; `depthwise` has one filter per channel."""
 
     name: str
     in_channels: int
@@ -57,7 +57,7 @@ class GlobalMean:
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
-    """Nothing but a regularizer in training."""
+    """Only a regularizer in training."""
 
     name: str
     rate: float
@@ -78,7 +78,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class AveragePool:
-    """3x3 average over what lies inside the picture (SAME, padding not counted): the `pool` skip."""
+    """3x3 average over the pixels inside the picture (SAME, padding not counted): the `pool` skip."""
 
     name: str
     channels: int
@@ -100,7 +100,7 @@ class Layer:
 
 
 class _Place(NamedTuple):
-    """What a layer of a block is made from, but for its name: the arguments of `block_layer`."""
+    """What a block's layer is made from, except its name: the arguments of `block_layer`."""
 
     block: Block
     activation: Activation
@@ -117,10 +117,10 @@ def lower(architecture: Architecture) -> tuple[Layer, ...]:
 
 
 def network_id(architecture: Architecture) -> str:
-    """16 hexadecimal digits that two architectures share if their layers are the same, and only then.
+    """16 hexadecimal digits that two architectures share if and only if their layers are the same.
 
-    The names of layers say where in the architecture they stand and do not count: two blocks of 2 and 1 layers may be
-    the network of blocks of 1 and 2. The epsilon of batch norm, which no layer holds, counts.
+    The names of layers say where in the architecture they are and do not count: two blocks of 2 and 1 layers may be
+    the same network as blocks of 1 and 2. The epsilon of batch norm, which no layer holds, counts.
     """
     stem, places, end = _parts(architecture)
     digest = hashlib.sha256(_digest((stem, end, float(architecture.bn_epsilon))))
@@ -129,7 +129,7 @@ def network_id(architecture: Architecture) -> str:
     return digest.hexdigest()[:16]
 
 
-# The paper's space has some 10,000 places; without it, an id takes eight times as long.
+# The paper's space has some 10,000 places; without the cache, an id takes eight times as long.
 @lru_cache(maxsize=1 << 14)
 def _digest(part: _Place | tuple[Layer, tuple[Layer, Layer], float]) -> bytes:
     what = block_layer("", *part) if isinstance(part, _Place) else part

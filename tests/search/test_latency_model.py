@@ -49,7 +49,7 @@ def test_noise_is_refused() -> None:
     rng = random.Random(0)
     fitted = sampled(40)
     model = fit(SPACE, DEVICE, fitted, [rng.uniform(1, 3) for _ in fitted])
-    with pytest.raises(LatencyModelError, match=r"too bad to be used: median error \d+.*keep other work off phone"):
+    with pytest.raises(LatencyModelError, match=r"too inaccurate: median error \d+.*keep other work off phone"):
         model.check(SPACE, DEVICE, "model")
 
 

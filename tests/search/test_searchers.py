@@ -179,7 +179,7 @@ class TestEverySearcher:
 
     def test_an_architecture_of_another_space_is_refused(self, name: str) -> None:
         stranger = space_of(2).sample(random.Random(0))
-        with pytest.raises(UsageError, match="not of this space"):
+        with pytest.raises(UsageError, match="not in this space"):
             self.make(name).tell([Result(stranger, 0.5)])
 
 

@@ -70,7 +70,7 @@ def test_a_space_of_one_network_cannot_mutate() -> None:
 def test_published_networks_are_found_in_spaces_around_them(name: str) -> None:
     """A1's 112 and B1's 192 filters are not in the space around MobileNetV2, but in one around the network itself."""
     network = load(name)
-    with pytest.raises(UsageError, match="not of this space"):
+    with pytest.raises(UsageError, match="not in this space"):
         PAPER.encode(network)
     blocks = [{"filters": b.filters, "layers": b.repeats, "stride": b.stride} for b in network.blocks]
     around = make_space({"blocks": blocks}, name)
@@ -108,7 +108,7 @@ BLOCK = {"filters": 16, "layers": 2}
         ({"blocks": [{**BLOCK, "filers": 3}]}, r"blocks.0.filers: unknown key \(did you mean 'filters'"),
         ({"blocks": [{**BLOCK, "stride": 3}]}, "blocks.0.stride"),
         ({"blocks": [{**BLOCK, "layers": "two"}]}, "blocks.0.layers"),
-        ({"blocks": [BLOCK], "choices": {"operator": ["conv3"]}}, "'conv3' is no operator"),
+        ({"blocks": [BLOCK], "choices": {"operator": ["conv3"]}}, "'conv3' is not an operator"),
         ({"blocks": [BLOCK], "choices": {"kernel": [3, 3]}}, "twice"),
         ({"blocks": [{**BLOCK, "choices": {"kernel": [4]}}]}, "blocks.0.choices.kernel.0: kernel 4 must be odd"),
         ({"blocks": [{"filters": 16, "layers": 1, "stride": 2}]}, "0 layers are too few"),
