@@ -32,18 +32,18 @@ MOST_MUTATIONS = 5  # of a child: one, or more where everything near good parent
 
 class EvolutionOptions(Schema):
     population: int = Field(
-        100, ge=2, le=1_000_000, description="Architectures that are alive; the first ones are random."
+        100, ge=2, le=1_000_000, description="Size of the living population; the first ones are random."
     )
     founders: int | None = Field(
         None, ge=1, le=1_000_000, description="Random ones before the first child; null: a population."
     )
-    sample: int = Field(25, ge=1, le=1_000_000, description="How many of them are drawn, of which the best is mutated.")
+    sample: int = Field(25, ge=1, le=1_000_000, description="How many of them are drawn; the best of these is mutated.")
     blocks: float = Field(0.0, ge=0, le=1, description="Share of mutations that give a block what another block has.")
-    crossover: float = Field(0.0, ge=0, le=1, description="Share of children that have blocks of two parents.")
+    crossover: float = Field(0.0, ge=0, le=1, description="Share of children that have blocks from two parents.")
     children: int = Field(
-        1, ge=1, le=100_000, description="Children that are made, of which a model of the rewards picks one."
+        1, ge=1, le=100_000, description="Children made per proposal, of which a model of the rewards picks one."
     )
-    noise: float = Field(0.5, gt=0, lt=1, description="Share of the rewards' variance that this model calls noise.")
+    noise: float = Field(0.5, gt=0, lt=1, description="Share of the rewards' variance that this model treats as noise.")
 
 
 class Evolution(Searcher):

@@ -66,7 +66,7 @@ class Objective(Schema):
         None,
         gt=1,
         le=1e6,
-        description="A candidate slower than this multiple of a target is not trained; null: all are.",
+        description="Candidates slower than this multiple of a target are not trained; null: all are.",
     )
     target_ms: Annotated[float | dict[str, float], BeforeValidator(check_target)] = Field(
         description="Target latency T in milliseconds, or one for each device by its name."

@@ -33,15 +33,15 @@ DRAWN = 64  # sequences, to estimate how likely a choice is
 
 class PpoOptions(Schema):
     hidden: int = Field(100, ge=1, le=10_000, description="Units of the LSTM.")
-    init: float = Field(0.1, ge=0, le=10, description="Weights begin uniform in plus or minus this.")
+    init: float = Field(0.1, ge=0, le=10, description="Weights start uniform within plus or minus this.")
     learning_rate: float = Field(0.00035, gt=0, le=10, description="Learning rate of Adam.")
-    batch_size: int = Field(20, ge=1, le=100_000, description="Results that are learned from at once.")
+    batch_size: int = Field(20, ge=1, le=100_000, description="Results per learning step.")
     epochs: int = Field(4, ge=1, le=1000, description="Passes over a batch.")
     clip: float = Field(0.2, gt=0, le=100, description="How far the probability ratio may move from 1 (PPO's epsilon).")
     entropy: float = Field(0.00001, ge=0, le=1000, description="Weight of the entropy bonus.")
     baseline: float = Field(0.95, ge=0, lt=1, description="Weight of the past in the moving average of rewards.")
     normalize: bool = Field(
-        False, description="Divide advantages by their median size and cut them at 3: a failure cannot drown the rest."
+        False, description="Divide advantages by their median size and clip them at 3: a failure cannot drown the rest."
     )
 
 

@@ -19,7 +19,7 @@ PER_BLOCK = ("operator", "kernel", "se", "skip", "filters", "layers")
 
 class InputConfig(Schema):
     size: int = Field(224, ge=8, le=2048, description="Height and width of the pictures, in pixels.")
-    channels: int = Field(3, ge=1, le=64, description="Colours of a picture: 3, or 1 for grey.")
+    channels: int = Field(3, ge=1, le=64, description="Colour channels of a picture: 3, or 1 for grey.")
 
 
 class StemConfig(Schema):

@@ -125,7 +125,7 @@ BLOCK = {"filters": 16, "layers": 2}
         ({"blocks": [{**BLOCK, "filters": 16384}]}, "they must be from 1 to 16,384"),
         ({"blocks": [BLOCK], "choices": {"layers": [-3]}}, "-1 layers are too few"),
         ({"blocks": [BLOCK], "choices": {"layers": [999]}}, "1001 layers are too many"),
-        ({"blocks": [BLOCK], "choices": {"layers": [True]}}, "true or false cannot stand here"),
+        ({"blocks": [BLOCK], "choices": {"layers": [True]}}, "true or false is not allowed here"),
         ({"blocks": [BLOCK], "activation": "swish"}, "activation"),
     ],
 )
