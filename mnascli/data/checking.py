@@ -23,7 +23,7 @@ from mnascli.data.streamed import in_threads
 
 Report = Callable[[str], None]
 
-# Of each class, if there is no ready-made part.
+# Shares of each class, if there is no ready-made part.
 HELD_OUT = {"validation": 0.15, "test": 0.15, "selection": 0.1}
 # Images over all classes; the paper holds out 50,000 of ImageNet (section 5). More would not rank networks better.
 MOST = {"validation": 50_000, "test": 50_000, "selection": 10_000}

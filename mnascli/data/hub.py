@@ -48,7 +48,7 @@ def find(name: str, report: Report) -> Source:
     tables = _load(datasets, name)
     parts_there = settle(f"hf:{name}", parts_called(f"hf:{name}", tables), report)
     if not parts_there:
-        raise DataError(f"hf:{name}: no split called train or test: there are {', '.join(tables)}")
+        raise DataError(f"hf:{name}: no split called train or test: available: {', '.join(tables)}")
     first = next(iter(parts_there.values()))
     features = tables[first].features
     image = _column(

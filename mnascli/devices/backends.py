@@ -66,7 +66,7 @@ class Backend:
 def backend(kind: str) -> Backend:
     """The table's row for a kind. Raises UsageError for one that is not in the table."""
     if kind not in KINDS:
-        raise UsageError(f"no kind of device '{kind}': there are {', '.join(KINDS)}")
+        raise UsageError(f"no kind of device '{kind}': available: {', '.join(KINDS)}")
     found = import_module(KINDS[kind]).BACKEND
     assert isinstance(found, Backend)
     return found

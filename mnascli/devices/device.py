@@ -86,7 +86,7 @@ class Conditions:
 class Session:
     """The runs of one model in one go, after its warm-up.
 
-    `samples_ms` holds every run, in order; it is empty where the device reports only a summary (`benchmark_model`).
+    `samples_ms` holds every run, in order; it is empty if the device reports only a summary (`benchmark_model`).
     `note` says what the device does not show about how it ran the model, '' if it shows everything.
     """
 

@@ -80,7 +80,7 @@ def find_device(name: str, listing: Callable[[], list[DeviceInfo]] = list_device
         names = " and ".join(f"{info.name} (serial {info.serial})" for info in found)
         raise AmbiguousDeviceError(f"'{name}' may mean {names}: name one of them")
     there = ", ".join(info.name for info in devices)
-    raise NoDeviceError(f"no device '{name}': there is {there} (see 'mnas devices list')")
+    raise NoDeviceError(f"no device '{name}': available: {there} (see 'mnas devices list')")
 
 
 def profile_of(name: str) -> Profile:

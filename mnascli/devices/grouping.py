@@ -71,7 +71,7 @@ class Missing:
 def open_pools(names: Sequence[str], known: Sequence[Known]) -> list[Pool]:
     """One pool for each kind (model and profile) among some devices, given by name, serial, or profile (all that fit).
 
-    A pool is called after its device, or after the profile where it has several. Pools `known` from an earlier session
+    A pool is called after its device, or after the profile if it has several. Pools `known` from an earlier session
     keep their names; for such a pool it is enough that one device is there: the others count as away, and so are
     waited for. Raises NoDeviceError naming those that exist, UsageError for a device named twice.
     """

@@ -61,7 +61,7 @@ class HostDevice(OnWorker):
 
 
 def host_cores() -> tuple[Core, ...]:
-    """The cores this process may run on, with their maximum clock; empty where a process cannot be pinned."""
+    """The cores this process may run on, with their maximum clock; empty if a process cannot be pinned."""
     if not hasattr(os, "sched_getaffinity"):
         return ()
     return tuple(Core(index, _max_mhz(index)) for index in sorted(os.sched_getaffinity(0)))

@@ -4,7 +4,7 @@ A batch of models is measured in rounds. In a round each model has one session, 
 spread over time and a bad minute does not fall on one candidate alone. A reference model runs before the first session
 and after every few; its time says whether the device is still as fast as it was. `choosing` says which sessions count
 and which of them give the latency. A model without enough of them goes into further rounds, up to `retries`, after a
-cool-down where the reference had drifted; if that does not help, its fastest sessions (the middle ones on a shared
+cool-down if the reference had drifted; if that does not help, its fastest sessions (the middle ones on a shared
 machine) come back marked 'unstable'. A reference that drifts by more than `discard_drift` discards the batch, once.
 
 The numbers are those of nn-Meter, MLPerf Mobile and AndroidX benchmark; each device's own are in its profile.

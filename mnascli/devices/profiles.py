@@ -31,7 +31,7 @@ class Match(Schema):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in KINDS:
-            raise ValueError(f"no kind of device {kind!r}: there are {', '.join(KINDS)}")
+            raise ValueError(f"no kind of device {kind!r}: available: {', '.join(KINDS)}")
         return kind
 
     def fits(self, info: DeviceInfo) -> bool:
@@ -97,7 +97,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
     path = files.get(str(name_or_path), Path(name_or_path))
     if path.suffix not in (".yaml", ".yml"):
         known = ", ".join(sorted(files))
-        raise UsageError(f"no device profile '{name_or_path}': there are {known}, or give a .yaml file")
+        raise UsageError(f"no device profile '{name_or_path}': available: {known}, or give a .yaml file")
     profile = parse(Profile, read_yaml(path), str(path))
     if files.get(path.stem) == path and profile.name != path.stem:
         raise UsageError(f"{path}: name: '{profile.name}' must be the file's name '{path.stem}'")

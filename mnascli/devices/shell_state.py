@@ -98,7 +98,7 @@ def number_after(text: str, key: str) -> float | None:
 def free_bytes(text: str) -> int | None:
     """The free space that `df -k` reports; None if it does not.
 
-    Its columns: Filesystem, 1K-blocks, Used, Available, Use%, Mounted on; a long first one takes a line of its own.
+    Its columns: Filesystem, 1K-blocks, Used, Available, Use%, Mounted on; a long first one is on a separate line.
     """
     fields = text.split()
     percents = [index for index, field in enumerate(fields) if re.fullmatch(r"\d+%", field)]

@@ -308,7 +308,7 @@ def gather(path: Path) -> Content:
                     content.resumed += 1
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
-            f"{path / 'events.jsonl'}: line {reader.line} does not fit what stands before it ({error!r}); "
+            f"{path / 'events.jsonl'}: line {reader.line} does not fit what comes before it ({error!r}); "
             "put the file back from a copy, or cut it before that line"
         ) from error
     try:

@@ -25,7 +25,7 @@ from mnascli.search.seen import Seen
 from mnascli.space import Space
 from mnascli.space.configuration import PER_BLOCK
 
-DECISIONS = len(PER_BLOCK)  # of a block; they stand together
+DECISIONS = len(PER_BLOCK)  # of a block; they are consecutive
 NOVELTY_TRIES = 50  # founders, or children, rejected as known networks before one is taken anyway
 MOST_MUTATIONS = 5  # of a child: one, or more where everything near good parents is known
 

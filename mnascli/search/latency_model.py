@@ -1,7 +1,7 @@
 """Latency without measuring: a linear model over what the layers of a network do, fitted on measured candidates.
 
 The terms are those of the one lowering: for each kind of op (1x1 convolution, depthwise 5x5 of stride 2, pool, ...) how
-many there are and how much work they do, in multiply-adds or in numbers read. Stem and classifier are alike in all
+many there are and how much work they do, in multiply-adds or in numbers read. Stem and classifier are the same in all
 architectures of a space and go into the intercept. TuNAS (2008.06120, section 3.2) is linear over the decisions
 instead; here one decision holds for a whole block, whose filters, kernel and layers multiply each other, so that it
 needs far more measurements (benchmarks/search/latency_model.py shows both).
@@ -147,17 +147,17 @@ def fit(
     Measurements that were not `stable` are fitted on, but not evaluated on. Raises LatencyModelError if fewer than
     `FEWEST` are stable.
     """
-    judged = np.array(stable if stable is not None else [True] * len(architectures))
-    if judged.sum() < FEWEST:
+    evaluated = np.array(stable if stable is not None else [True] * len(architectures))
+    if evaluated.sum() < FEWEST:
         raise LatencyModelError(
-            f"only {judged.sum()} of {len(judged)} candidates were measured stably, a latency model needs {FEWEST}: "
+            f"only {evaluated.sum()} of {len(evaluated)} candidates have a stable latency, a model needs {FEWEST}: "
             f"keep other work off {device['name']}, or measure more candidates"
         )
     counted = [terms(architecture) for architecture in architectures]
     names = sorted({name for amounts in counted for name in amounts})
     table = np.array([[amounts[name] for name in names] for amounts in counted], float)
     measured = np.array(latency_ms)
-    by_ridge = {ridge: _cross_validate(table, measured, judged, ridge) for ridge in RIDGES}
+    by_ridge = {ridge: _cross_validate(table, measured, evaluated, ridge) for ridge in RIDGES}
     best = min(by_ridge, key=lambda ridge: by_ridge[ridge].median)
     intercept, coefficients = _solve(table, measured, best)
     return LatencyModel(
@@ -212,7 +212,7 @@ def _solve(table: Floats, measured: Floats, ridge: float) -> tuple[float, Floats
     return float(solution[0] - mean @ coefficients), coefficients
 
 
-def _cross_validate(table: Floats, measured: Floats, judged: npt.NDArray[np.bool_], ridge: float) -> Errors:
+def _cross_validate(table: Floats, measured: Floats, evaluated: npt.NDArray[np.bool_], ridge: float) -> Errors:
     """Every candidate predicted by a model that was fitted without it, FOLDS models in all."""
     predicted = np.empty_like(measured)
     order = np.random.default_rng(0).permutation(len(measured))
@@ -221,8 +221,8 @@ def _cross_validate(table: Floats, measured: Floats, judged: npt.NDArray[np.bool
         rest = np.setdiff1d(order, held_out)
         intercept, coefficients = _solve(table[rest], measured[rest], ridge)
         predicted[held_out] = intercept + table[held_out] @ coefficients
-    errors = np.abs(predicted / measured - 1)[judged]
-    tau = kendall_tau(predicted[judged].tolist(), measured[judged].tolist()).tau
+    errors = np.abs(predicted / measured - 1)[evaluated]
+    tau = kendall_tau(predicted[evaluated].tolist(), measured[evaluated].tolist()).tau
     return Errors(
         median=float(np.median(errors)),
         worst=float(errors.max()),

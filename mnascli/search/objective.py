@@ -30,7 +30,7 @@ EXPONENTS: dict[ObjectiveKind, tuple[float, float]] = {
     "absolute": (-0.10, -0.10),
 }
 SLOWEST_MS = 1e6  # a target's maximum: a quarter of an hour for one picture
-WORST_RATIO = 11.0  # the absolute reward has no lower end of its own: beyond 11 times the target it gets no worse
+WORST_RATIO = 11.0  # the absolute reward has no lower bound of its own: beyond 11 times the target it gets no worse
 
 
 def check_target(value: Any) -> Any:

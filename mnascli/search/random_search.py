@@ -64,7 +64,7 @@ class RandomSearch(Searcher):
 
 
 def permute(number: int, size: int, key: str) -> int:
-    """Where `number` stands in the random order of 0 .. size-1 that `key` gives."""
+    """The position of `number` in the random order of 0 .. size-1 that `key` defines."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
     while True:

@@ -32,7 +32,7 @@ Indices = tuple[int, ...]  # one choice for each decision of the space
 class Result:
     """The outcome of a proposed architecture; searchers learn from `reward` alone.
 
-    A trial that failed (crash, NaN, out of memory) has `Objective.failed` as its reward, the worst there is, and
+    A trial that failed (crash, NaN, out of memory) has `Objective.failed` as its reward, the worst possible, and
     neither accuracy nor latency. `accuracy` is from 0 to 1, on the validation part; `latency_ms` in milliseconds.
     """
 
@@ -108,7 +108,7 @@ class Searcher(ABC):
 def searcher_class(name: str) -> type[Searcher]:
     """The class of a searcher, with its `Options`. Raises UsageError, listing the names that exist."""
     if name not in SEARCHERS:
-        raise UsageError(f"no searcher called {name!r}: there are {', '.join(SEARCHERS)}")
+        raise UsageError(f"no searcher called {name!r}: available: {', '.join(SEARCHERS)}")
     module, class_name = SEARCHERS[name]
     found: type[Searcher] = getattr(importlib.import_module(module), class_name)
     return found

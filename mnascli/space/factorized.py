@@ -241,5 +241,7 @@ def template_path(name: str) -> Path:
     path = folder("templates") / f"{name}.yaml"
     if not paths.is_file(path):
         names = sorted(entry.stem for entry in folder("templates").glob("*.yaml"))
-        raise UsageError(f"no template called {name!r}: there are {', '.join(names)}; a file of your own ends in .yaml")
+        raise UsageError(
+            f"no template called {name!r}: available: {', '.join(names)}; a file of your own ends in .yaml"
+        )
     return path

@@ -2,7 +2,7 @@
 
 The description is a separate flatbuffer ("M001") in a buffer of the model that is named TFLITE_METADATA; the labels
 are a text file in a zip archive appended to the model. What the schema has no field for is in a buffer of our own.
-Field numbers are those of Google's metadata_schema.fbs, for which there is no package that installs everywhere.
+Field numbers are those of Google's metadata_schema.fbs, for which no package installs everywhere.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def _described(about: Metadata, size: int) -> bytes:
 
 
 def _field(table: Table | None, number: int) -> int:
-    """Where a field's value stands; 0 if the table, or its field, is not there."""
+    """Where a field's value is; 0 if the table, or its field, is absent."""
     return int(table.Offset(4 + 2 * number)) if table is not None else 0
 
 

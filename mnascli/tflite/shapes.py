@@ -23,7 +23,7 @@ from mnascli.tflite.reading import has_values, read_file
 Layout = Literal["NHWC", "NCHW", "NHW"]
 CHANNELS = (1, 3)
 
-Open = tuple[int | None, ...]  # None where any size will do
+Open = tuple[int | None, ...]  # None if any size will do
 
 
 @dataclass(frozen=True)

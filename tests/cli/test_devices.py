@@ -68,7 +68,7 @@ def test_tables_for_people(ready: StandInPhone, model: Path) -> None:
 
 def test_another_program_than_before_is_said(ready: StandInPhone, tmp_path: Path) -> None:
     done = mnas("devices", "setup", "pixel-6", "--binary", binary(tmp_path / "other", "litert"))
-    assert done.returncode == 0 and "another program than before" in done.stderr
+    assert done.returncode == 0 and "not the same program as before" in done.stderr
 
 
 @pytest.mark.parametrize("flavour", ["tflite", "litert"])
@@ -132,7 +132,7 @@ def test_a_profile_of_ones_own_is_used(ready: StandInPhone, model: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("probe", "nokia"), 3, "no device 'nokia': there is host, pixel-6-din1"),
+        (("probe", "nokia"), 3, "no device 'nokia': available: host, pixel-6-din1"),
         (("measure", "{model}", "--device", "nokia"), 3, "no device 'nokia'"),
         (("setup", "pixel-6", "--binary", "/bin/sh"), 2, "built for"),
         (("setup", "pixel-6", "--binary", "{model}"), 2, "not a program for Android"),

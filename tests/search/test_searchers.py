@@ -223,7 +223,7 @@ def test_it_learns(name: str) -> None:
 
 
 def test_an_unknown_searcher_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="no searcher called 'genetic': there are ppo, reinforce, evolution, random"):
+    with pytest.raises(UsageError, match="no searcher called 'genetic': available: ppo, reinforce, evolution, random"):
         create_searcher("genetic", SPACE)
 
 

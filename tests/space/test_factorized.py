@@ -211,7 +211,7 @@ def test_files(tmp_path: Path) -> None:
     file.write_text("blocks: [\n")
     with pytest.raises(UsageError, match="line 2: not valid YAML"):
         load_space(file)
-    with pytest.raises(UsageError, match=r"there are .*mnasnet"):
+    with pytest.raises(UsageError, match=r"available: .*mnasnet"):
         load_space("nothing")
     with pytest.raises(UsageError, match="cannot be read"):
         load_space(tmp_path / "none.yaml")

@@ -18,7 +18,7 @@ from mnascli.devices.adb.benchmark_model import Flavour
 from mnascli.errors import MnasError, NoDeviceError, UsageError, reason
 from mnascli.user_dirs import cache_home, config_home
 
-# The prebuilt LiteRT programs; there is no checksum beside them. A fixed version: 'latest' is another one next month.
+# The prebuilt LiteRT programs; there is no checksum beside them. A fixed version: 'latest' changes from month to month.
 OFFICIAL = "https://storage.googleapis.com/litert/binaries/2.2.0"
 OFFICIAL_FOLDERS = {"arm64-v8a": "android_arm64"}
 

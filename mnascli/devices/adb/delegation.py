@@ -47,7 +47,7 @@ _APPLIED = re.compile(
 
 @dataclass(frozen=True)
 class Delegated:
-    """What one delegate took; `taken` and `nodes` are None where the log does not say how many, or out of how many."""
+    """What one delegate took; `taken` and `nodes` are None if the log does not say how many, or out of how many."""
 
     name: str
     taken: int | None
@@ -85,7 +85,7 @@ def accelerator_of(name: str) -> Accelerator | None:
 def check_delegation(log: str, accelerator: Accelerator, allow_partial: bool) -> str:
     """A note on what the log does not show, '' if it shows that the accelerator ran the model.
 
-    Raises ModelError where the accelerator took only part of the model and that is not allowed, or where nothing
+    Raises ModelError if the accelerator took only part of the model and that is not allowed, or if nothing
     shows that it took any of it.
     """
     found = delegated(log)

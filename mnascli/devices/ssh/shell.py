@@ -55,7 +55,7 @@ class SshShell:
 
         Raises NoDeviceError without ssh on this machine, DeviceLostError if the board cannot be reached.
         """
-        # Whatever the user's shell there is: sh runs it.
+        # sh runs it, whatever the user's shell there is.
         remote = f"exec sh -c {shlex.quote(f'exec 2>&1; {script}')}"
         try:
             done = subprocess.run(

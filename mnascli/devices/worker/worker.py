@@ -59,7 +59,7 @@ def frequency_mhz(core: int) -> float | None:
 
 
 def temperature_c() -> float | None:
-    """The hottest of the kernel's thermal zones; None where there is none."""
+    """The hottest of the kernel's thermal zones; None if there is none."""
     texts = [read(path) for path in Path("/sys/class/thermal").glob("thermal_zone*/temp")]
     # Unused zones report 0, -40 or 127 and more: not temperatures of a running machine.
     values = [int(text) / 1000 for text in texts if text.lstrip("-").isdigit()]
