@@ -1,4 +1,4 @@
-"""What can go wrong, as the user should read it: one line, one documented exit code.
+"""What can go wrong, as the user should see it: one line, one documented exit code.
 
 Every error a user can cause is a `MnasError`; its text says what is wrong and what to do.
 The command line prints it on stderr and exits with `exit_code`; anything else is a bug.
@@ -32,13 +32,13 @@ class TargetMissedError(MnasError):
 
 
 class StoppedByUserError(MnasError):
-    """Ctrl-C or a kill; the text says how to go on (exit code 130)."""
+    """Ctrl-C or a kill; the text says how to resume (exit code 130)."""
 
     exit_code = 130
 
 
 def reason(error: OSError) -> str:
-    """Why the system refused, and what helps, to stand behind the name of the file or folder."""
+    """Why the system refused, and what helps, to go after the name of the file or folder."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return "the disk is full: free some space"
@@ -47,9 +47,9 @@ def reason(error: OSError) -> str:
         case errno.EACCES | errno.EPERM:
             return "permission denied: choose another place, or have the rights changed"
         case errno.ENOTDIR | errno.EEXIST:
-            return "a file stands where a folder is wanted: choose another name"
+            return "a file is where a folder is needed: choose another name"
         case errno.EISDIR:
-            return "a folder stands where a file is wanted: choose another name"
+            return "a folder is where a file is needed: choose another name"
         case errno.ENAMETOOLONG:
             return "the name is too long: choose a shorter one"
         case errno.EMFILE | errno.ENFILE:

@@ -1,4 +1,4 @@
-"""Ctrl-C, a kill, a terminal that goes away: heard at once, obeyed between two steps, and twice means now."""
+"""Ctrl-C, a kill, a terminal that goes away: noticed at once, obeyed between two steps, and twice means now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 EXIT_CODE = 130
 AGAIN = "press Ctrl-C again to leave at once"
 HEARD = f"stopping; {AGAIN}"
-TWICE_S = 0.2  # `timeout` sends its signal twice within microseconds, and means it once
+TWICE_S = 0.2  # `timeout` sends its signal twice within microseconds, but means it once
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass
 class _State:
-    """Of this process. `waiting`: an interrupt came within `whole` and is raised at its end."""
+    """The state of this process. `waiting`: an interrupt came within `whole` and is raised at its end."""
 
     message: str = HEARD
     descriptor: int = 2
@@ -37,16 +37,16 @@ _state = _State()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """While it lasts, the first signal says `HEARD` on stderr and raises KeyboardInterrupt, the second ends at once.
+    """While it lasts, the first signal prints `HEARD` on stderr and raises KeyboardInterrupt, the second exits at once.
 
     A signal that is ignored (nohup, a job in the background) stays so. Does nothing outside the main thread, nor in
-    processes that torchrun started: it ends them, and one that waits for the others in native code hears nothing.
+    processes that torchrun started: it ends them, and one that waits for others in native code would notice nothing.
     """
     global _state
     if threading.current_thread() is not threading.main_thread() or "TORCHELASTIC_RUN_ID" in os.environ:
         yield
         return
-    # A descriptor of its own: converters turn 2 away while they work, for they are talkative.
+    # A descriptor of its own: descriptor 2 is redirected while converters work, because they are talkative.
     _state, process = _State(descriptor=os.dup(2)), os.getpid()
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -83,7 +83,7 @@ def saying(message: str) -> Iterator[None]:
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """An interrupt that comes in this block waits for its end, so that all of it is done or nothing."""
+    """An interrupt that comes in this block waits for its end, so that all of it is done or none."""
     state = _state
     state.holds += 1
     try:
@@ -96,7 +96,7 @@ def whole() -> Iterator[None]:
 
 
 def was_heard() -> bool:
-    """Whether an interrupt is one that `listening` heard, so that every `whole` is. Python's own comes anywhere."""
+    """Whether an interrupt came through `listening`, so that every `whole` is complete. Python's own come anywhere."""
     return _state.heard_at is not None
 
 
@@ -133,6 +133,6 @@ def _is_terminal() -> bool:
 
 
 def _write(text: str) -> None:
-    """Straight to the descriptor: Python's stream may be in the middle of a line of its own, and refuses then."""
+    """Straight to the descriptor: Python's stream may be in the middle of a line, and refuses then."""
     with suppress(OSError):
         os.write(_state.descriptor, text.encode())

@@ -1,4 +1,4 @@
-"""What a user's text names on the disk, if anything: it may as well be an architecture of a thousand letters."""
+"""What a user's text names on the disk, if anything: it may also be an architecture of a thousand letters."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def check_writable(file: Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=file.parent):
             pass
-        file.with_name(f".{file.name}.{'x' * 12}").exists()  # as long a name as the file has while it is written
+        file.with_name(f".{file.name}.{'x' * 12}").exists()  # as long a name as the file has while it is being written
     except OSError as error:
         raise MnasError(f"{file}: cannot be written: {reason(error)}") from error
 
 
 def _is(question: Callable[[], bool]) -> bool:
-    """The answer; no, where the text is longer than any name can be, which pathlib takes for an error."""
+    """The answer; False if the text is longer than any name can be, which pathlib treats as an error."""
     try:
         return question()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where the YAML files that ship with mnas lie: in a checkout and in an installed wheel."""
+"""Where the YAML files that ship with mnas are: in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 

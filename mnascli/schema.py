@@ -22,11 +22,11 @@ class Schema(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python takes True for 1. A field with a validator of its own looks itself."""
+        """Python treats True as 1. A field with a validator of its own checks for itself."""
         field = cls.model_fields[info.field_name or ""]
         if not any(isinstance(one, BeforeValidator) for one in field.metadata) and not _takes_bool(field.annotation):
             for location in _bools(value):
-                raise PlacedError(location, "true or false cannot stand here")
+                raise PlacedError(location, "true or false is not allowed here")
         return value
 
 
@@ -34,7 +34,7 @@ S = TypeVar("S", bound=Schema)
 
 
 class YamlFile(dict[str, Any]):
-    """The mapping in a YAML file, and the line of each key and list item by the way to it."""
+    """The mapping in a YAML file, and the line of each key and list item by its path."""
 
     def __init__(self, values: dict[str, Any], lines: Mapping[Location, int]) -> None:
         super().__init__(values)
@@ -57,7 +57,7 @@ def read_yaml(path: Path) -> YamlFile:
         raise UsageError(f"{path}: not a text file (UTF-8 was expected)") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
-    except ValueError as error:  # no name of a file
+    except ValueError as error:  # not a file name
         raise UsageError(f"{path}: cannot be read: {error}") from error
     value, lines = load_text(text, str(path))
     if not isinstance(value, dict):
@@ -82,8 +82,8 @@ def parse(
 ) -> S:
     """Build `model` from plain values. Raises UsageError: '<source>: <key>: <what is wrong>'.
 
-    With `lines` (those of `values`, if they are a YamlFile) the number of the line is told too; `below` is where in
-    them the values stand.
+    With `lines` (those of `values`, if they are a YamlFile) the line number is given too; `below` is where in
+    them the values are.
     """
     try:
         return model.model_validate(values)
@@ -97,7 +97,7 @@ def parse(
 
 
 def _line(lines: Mapping[Location, int], location: Location, least: int) -> str:
-    """'line <number>' of a location, or of the nearest around it; '' where nothing is known of it."""
+    """'line <number>' of a location, or of the nearest around it; '' if neither is known."""
     for length in range(len(location), least, -1):
         if location[:length] in lines:
             return f"line {lines[location[:length]]}"
@@ -105,7 +105,7 @@ def _line(lines: Mapping[Location, int], location: Location, least: int) -> str:
 
 
 def explain(model: type[Schema], error: ValidationError) -> tuple[Location, str]:
-    """Where in the model the first of pydantic's errors is, and one line for it, with a likely spelling for a key."""
+    """Where in the model the first of pydantic's errors is, and one line about it, with a likely spelling for a key."""
     # A misspelt key first: it is often the cause of the others.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     cause = first.get("ctx", {}).get("error")
@@ -127,7 +127,7 @@ def explain(model: type[Schema], error: ValidationError) -> tuple[Location, str]
 
 
 def _bools(value: Any, location: Location = ()) -> Iterator[Location]:
-    """Where true or false stand in a value."""
+    """Where in a value there is true or false."""
     if isinstance(value, bool):
         yield location
     elif isinstance(value, Mapping | list | tuple):
@@ -136,14 +136,14 @@ def _bools(value: Any, location: Location = ()) -> Iterator[Location]:
 
 
 def _takes_bool(annotation: Any) -> bool:
-    """Whether true or false may stand somewhere in what has that type. What a nested model takes it tells itself."""
+    """Whether true or false is allowed anywhere in a value of that type. A nested model checks for itself."""
     if annotation in (Any, bool) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return True
     return any(map(_takes_bool, get_args(annotation)))
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The field names of the model that stands at `location` below `model`."""
+    """The field names of the model at `location` below `model`."""
     for part in location:
         field = model.model_fields.get(str(part))
         if field is not None:

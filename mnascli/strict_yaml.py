@@ -1,4 +1,4 @@
-"""YAML as people read it: what other readers silently take for something else is an error with its line number.
+"""YAML as people read it: what other readers silently misinterpret is an error with its line number.
 
 PyYAML's own loader keeps the last of two equal keys and reads YAML 1.1, in which 010 is 8, 1:30 is 90, `no` is false
 and 2026-11-28 a date. Here only these are not text: whole numbers and fractions in decimal, `true`, `false` and `null`,
@@ -36,7 +36,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]")
 
 
 class StrictYamlError(ValueError):
-    """What is wrong, in one line without the file's name, and the number of the line it stands in."""
+    """What is wrong, in one line without the file's name, and the number of the line it is on."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"line {line}: {message}")
@@ -44,14 +44,14 @@ class StrictYamlError(ValueError):
 
 @dataclass
 class _Open:
-    """A mapping or list that is being read; `count` is of the values in it."""
+    """A mapping or list that is being read; `count` counts the values in it."""
 
     value: dict[str, Any] | list[Any]
     location: Location
     anchor: str | None
     key: str | None = None
     merged: dict[str, Any] = field(default_factory=dict)
-    """What `<<` brings, which the mapping's own keys go over."""
+    """What `<<` adds; the mapping's own keys override it."""
     count: int = 1
 
 
@@ -74,7 +74,7 @@ def load(text: str) -> tuple[Any, dict[Location, int]]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else line
         raise StrictYamlError(line, f"not valid YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as "\UFFFFFFFF", which is no character
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as "\UFFFFFFFF", which is not a character
         raise StrictYamlError(line, "not valid YAML") from error
     return reading.result, reading.lines
 
@@ -108,7 +108,7 @@ class _Reading:
                 self._add(_scalar(event, line), line, event.anchor)
         elif isinstance(event, AliasEvent):
             if event.anchor not in self._anchors:
-                raise StrictYamlError(line, f"*{event.anchor} stands for nothing: no &{event.anchor} ends before it")
+                raise StrictYamlError(line, f"*{event.anchor} is undefined: no &{event.anchor} ends before it")
             value, count = self._anchors[event.anchor]
             self._refuse_as_key(line)
             self._add(value, line, None, count)
@@ -129,7 +129,7 @@ class _Reading:
         key = event.value
         location = (*inside.location, key)
         if location in self.lines:
-            raise StrictYamlError(line, f"the key '{key}' stands twice, first in line {self.lines[location]}")
+            raise StrictYamlError(line, f"the key '{key}' appears twice, first in line {self.lines[location]}")
         self.lines[location] = line
         inside.key = key
 
@@ -149,7 +149,7 @@ class _Reading:
         inside = self._open[-1]
         inside.count += count
         if inside.count > MAX_VALUES:
-            raise StrictYamlError(line, f"more than {MAX_VALUES:,} values: this is no configuration")
+            raise StrictYamlError(line, f"more than {MAX_VALUES:,} values: this is not a configuration")
         if isinstance(inside.value, list):
             self.lines.setdefault(self._next_location(), line)
             inside.value.append(value)
@@ -167,7 +167,7 @@ class _Reading:
 
 def _refuse_tag(event: ScalarEvent | MappingStartEvent | SequenceStartEvent, line: int) -> None:
     if event.tag is not None:
-        raise StrictYamlError(line, f"tags are not read here: leave out {str(event.tag)[:50]}")
+        raise StrictYamlError(line, f"tags are not supported here: leave out {str(event.tag)[:50]}")
 
 
 def _scalar(event: ScalarEvent, line: int) -> Any:
@@ -184,7 +184,7 @@ def _scalar(event: ScalarEvent, line: int) -> Any:
         return text
     if _LEADING_ZERO.match(text):
         raise StrictYamlError(
-            line, f"{text[:50]} begins with a 0, which some readers take for an octal number: leave it out, or quote it"
+            line, f"{text[:50]} begins with a 0, which some readers take as octal: leave it out, or quote the value"
         )
     try:
         return int(text) if _WHOLE.fullmatch(text) else float(text)

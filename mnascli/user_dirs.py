@@ -1,4 +1,4 @@
-"""Where mnas keeps what belongs to the user and to no run: prepared data, downloads, device settings."""
+"""Where mnas keeps what belongs to the user and not to a run: prepared data, downloads, device settings."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def _home(own: str, shared: str, default: str) -> Path:
     if own_folder := os.environ.get(own):
         return Path(own_folder).expanduser()
     shared_folder = Path(os.environ.get(shared, ""))
-    # The XDG standard says that a relative path there is to be ignored.
+    # The XDG standard says to ignore a relative path there.
     return (shared_folder if shared_folder.is_absolute() else Path.home() / default) / "mnas"

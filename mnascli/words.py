@@ -1,4 +1,4 @@
-"""Numbers as people say them, one way in every face."""
+"""Numbers in words, the same in every front end."""
 
 from __future__ import annotations
 

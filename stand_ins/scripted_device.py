@@ -89,7 +89,7 @@ class ScriptedDevice:
         median_ms = float(text.split()[1]) * self.slowdown(self.time_s, number)
         before = self.conditions()
         if max(warmups * median_ms / 1000, warmup_min_s) + runs * median_ms / 1000 > timeout_s:
-            raise ModelError(f"{model.name}: not done in {timeout_s} s")
+            raise ModelError(f"{model.name}: not done within {timeout_s} s")
         self.time_s += max(warmup_min_s, warmups * median_ms / 1000) + max(min_s, runs * median_ms / 1000)
         samples = [median_ms * self.pattern[index % len(self.pattern)] for index in range(runs)]
         return Session.from_samples(samples, before, self.conditions())

@@ -22,12 +22,12 @@ from surrogate import Surrogate
 
 from mnascli.engine.config import resolve
 from mnascli.search import Objective, Result, create_searcher
-from mnascli.search.objective import Kind
+from mnascli.search.objective import ObjectiveKind
 from mnascli.space import Space
 
 TRIALS = 200
 # With the exponent or weight of its source (None), and absolute with a heavier one.
-KINDS: tuple[tuple[Kind, float | None], ...] = (
+KINDS: tuple[tuple[ObjectiveKind, float | None], ...] = (
     ("soft", None), ("hard", None), ("absolute", None), ("absolute", -0.5), ("absolute", -2.0)
 )  # fmt: skip
 BATCH = 4

@@ -1,1 +1,1 @@
-"""The command line: one file a subcommand; parse, call, print."""
+"""The command line: one file per subcommand; parse, call, print."""

@@ -27,7 +27,7 @@ def benchmark(
         ),
     ] = None,
     suite: Annotated[
-        Suite | None, typer.Option("--suite", help="A published table instead of models, beside what was published.")
+        Suite | None, typer.Option("--suite", help="A published table instead of models, beside the published values.")
     ] = None,
     device: Annotated[
         list[str] | None,

@@ -1,4 +1,4 @@
-"""What the shell completes after <TAB>: names that are there, found without importing anything heavy."""
+"""What the shell completes after <TAB>: existing names, found without importing anything heavy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def after_colon() -> list[str]:
-    """What bash, asking for a completion, is to put after `RUN:`; nothing where it asks for something else.
+    """What bash, asking for a completion, should put after `RUN:`; nothing if it asks for something else.
 
-    A colon ends a word there: what is asked for is an argument of its own, of which typer knows nothing.
+    A colon ends a word there: the part to complete is a separate argument, which typer does not expect.
     """
     if os.environ.get("_MNAS_COMPLETE") != "complete_bash":
         return []
@@ -44,7 +44,7 @@ def complete_template(incomplete: str) -> list[str]:
 
 
 def complete_device(incomplete: str) -> list[str]:
-    """The host, and the phones of an adb server that runs already: none is started for a <TAB>."""
+    """The host, and the phones of a running adb server: none is started for a <TAB>."""
     from mnascli.devices.finding import list_devices
 
     return _starting(incomplete, [info.name for info in list_devices()] if _adb_answers() else ["host"])
@@ -66,12 +66,12 @@ def _runs() -> list[str]:
 
     try:
         return [path.name for path in list_runs(_root())]
-    except (RunError, OSError):  # for a <TAB> no error is told
+    except (RunError, OSError):  # a <TAB> reports no errors
         return []
 
 
 def _trials(run: str) -> list[str]:
-    """The numbers of a run's trials; none for what is no run, or a damaged one."""
+    """The numbers of a run's trials; none if it is not a run, or a damaged one."""
     from mnascli.errors import MnasError
     from mnascli.runs import find_run, read_state
 

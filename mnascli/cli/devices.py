@@ -1,4 +1,4 @@
-"""`mnas devices`: what there is to measure on, how it is made ready, and one model measured on it."""
+"""`mnas devices`: the devices to measure on, their setup, and measuring one model on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 DeviceArgument = Annotated[
-    str, typer.Argument(metavar="DEVICE", help="Name or serial, as in `mnas devices list`; its beginning if clear.")
+    str, typer.Argument(metavar="DEVICE", help="Name or serial, as in `mnas devices list`, or a unique prefix.")
 ]
 
 
@@ -97,7 +97,7 @@ def setup(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a phone or board ready: bring what runs models there.
+    """Make a phone or board ready: install what runs models there.
 
     Example: mnas devices setup pixel-6
     """
@@ -112,9 +112,7 @@ def setup(
         print_json(done)
         return
     if done.get("before_sha256") not in (None, done.get("sha256")):
-        say(
-            f"another program than before ({done['before_sha256']}): earlier latencies cannot be compared with new ones"
-        )
+        say(f"not the same program as before ({done['before_sha256']}): earlier and new latencies are not comparable")
     print_table(("", ""), list(done.items()))
 
 
@@ -130,7 +128,7 @@ def measure(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure one model with all that is known of how.
+    """Measure one model, with all that is known about how.
 
     Example: mnas devices measure mnasnet-a1 --device pixel-6
     """
@@ -138,7 +136,7 @@ def measure(
     from mnascli.devices.finding import find_device
     from mnascli.engine.benches.side_by_side import benchmark
 
-    name = find_device(device).name  # one device, where a search would take all of that profile
+    name = find_device(device).name  # one device; a search would take all of that profile
     with Working(f"measuring {model} on {name}") as working:
         (result,) = benchmark(
             [model],
@@ -177,7 +175,7 @@ def measure(
 def add(
     name: Annotated[str, typer.Argument(help="Name of the profile; for a board also the device's name.")],
     address: Annotated[str, typer.Option("--address", help="A board: user@host, or ssh://user@host:port.")] = "",
-    device: Annotated[str, typer.Option("--device", help="A device of the list: the profile is for it alone.")] = "",
+    device: Annotated[str, typer.Option("--device", help="A device from the list: the profile is for it alone.")] = "",
     like: Annotated[str, typer.Option("--like", help="Profile to start from; default: the one that matches.")] = "",
     cores: Annotated[str, typer.Option("--cores", help="Cores to run on, as in 6,7; default: the fastest.")] = "",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads to run with.")] = None,
@@ -187,7 +185,7 @@ def add(
     replace: Annotated[bool, typer.Option("--replace", help="Replace a profile of this name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a profile of your own, which is how a board becomes known.
+    """Write a profile of your own, which is how you add a board.
 
     Example: mnas devices add pi --address pi@pi4
     """
@@ -242,9 +240,9 @@ def fit(
     else:
         print(f"{path}: {model.errors}")
     if not model.errors.are_small:
-        raise MnasError(f"{path}: errors too large to search with: keep other work off {device} and fit it anew")
+        raise MnasError(f"{path}: errors too large to search with: keep other work off {device} and fit it again")
 
 
 def _short(value: object) -> object:
-    """Temperatures and clocks as one reads them; other values as they are."""
+    """Temperatures and clocks rounded for reading; other values as they are."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else ("-" if value is None else value)

@@ -11,11 +11,11 @@ SIGNS = {"ok": "ok     ", "absent": "absent ", "missing": "MISSING"}
 
 
 def doctor(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
-    """Say whether all is there, and how to mend what is missing.
+    """Say whether everything is installed, and how to fix what is missing.
 
     It looks at Python, torch, litert, adb, devices, disk, cores and GPU.
 
-    'absent' is what only some users need; with anything 'MISSING' the exit code is 1.
+    'absent' means that only some users need it; with anything 'MISSING' the exit code is 1.
 
     Example: mnas doctor
     """
@@ -33,4 +33,4 @@ def doctor(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"ok": not missing, "checks": [check.to_json() for check in checks]})
     if missing:
-        raise MnasError(f"missing: {', '.join(missing)}; how to mend it stands beside each")
+        raise MnasError(f"missing: {', '.join(missing)}; how to fix it is beside each")

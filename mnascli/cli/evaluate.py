@@ -30,25 +30,25 @@ def evaluate(
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option("--mean", metavar="M[,M,M]", help="Of a .tflite that does not say it: (pixel / 255 - M) / S."),
+        typer.Option("--mean", metavar="M[,M,M]", help="For a .tflite that does not say it: (pixel / 255 - M) / S."),
     ] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="S[,S,S]", help="See --mean.")] = None,
     size: Annotated[
         int | None,
-        typer.Option("--size", min=1, help="Of a .tflite that takes pictures of any size: height and width in pixels."),
+        typer.Option("--size", min=1, help="For a .tflite that takes any size of picture: height and width in pixels."),
     ] = None,
     background: Annotated[
-        bool, typer.Option("--background", help="Of a .tflite: its first class is one that the data do not have.")
+        bool, typer.Option("--background", help="For a .tflite: its first class is one that the data do not have.")
     ] = False,
     classes: Annotated[bool, typer.Option("--classes", help="Show every class, however many there are.")] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how good a model or a file is on the test part.
+    """Evaluate a model or a file on the test part.
 
     Accuracy with its interval, class by class; calibration; images a second.
 
-    A .tflite runs on this machine, whatever device it is for: an int8 kernel may round otherwise there.
+    A .tflite runs on this machine, whatever device it is for: an int8 kernel may round differently there.
 
     Example: mnas evaluate winner.tflite --data ./pictures --against demo
     """
@@ -72,14 +72,14 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{option} {text}: numbers with commas between them were expected") from None
+        raise UsageError(f"{option} {text}: numbers separated by commas were expected") from None
 
 
 def _print(result: dict[str, Any], every: bool) -> None:
     low, high = result["interval"]
     scores = f"top-1 {result['top1']:.4f}, top-5 {result['top5']:.4f}"
     print(f"{scores} on {result['images']} test images of {result['data']}")
-    print(f"top-1 lies between {low:.4f} and {high:.4f} with 95 %; calibration error {result['calibration_error']:.4f}")
+    print(f"top-1, 95 % interval: {low:.4f} to {high:.4f}; calibration error {result['calibration_error']:.4f}")
     print(f"{result['images_per_s']:.0f} images a second on this machine")
     if result.get("against"):
         print(f"{result['differing_predictions']} predictions differ from those of {result['against']}")
@@ -87,7 +87,7 @@ def _print(result: dict[str, Any], every: bool) -> None:
     title = "\nclass by class"
     if len(rows) > 2 * SHOWN and not every:
         rows = sorted(rows, key=lambda row: 1.0 if row[2] is None else row[2])[:SHOWN]
-        title = f"\nthe {SHOWN} classes that are found least (--classes shows all)"
+        title = f"\nthe {SHOWN} least recognised classes (--classes shows all)"
     print_table(("class", "images", "recall", "precision"), rows, title)
     if result["confusions"]:
         print_table(("true class", "called", "images"), result["confusions"][:SHOWN], "\nmost frequent confusions")

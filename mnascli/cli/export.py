@@ -14,7 +14,7 @@ from mnascli.cli.train import DataOption
 from mnascli.errors import TargetMissedError, UsageError
 from mnascli.runs import UNSURE_MEANS, any_unsure
 
-TOLERANCE = 0.1  # of the target, as in a search: measurements of one file differ by some percent
+TOLERANCE = 0.1  # of the target, as in a search: measurements of one file differ by a few percent
 
 
 class Quantize(StrEnum):
@@ -39,7 +39,7 @@ def export(
         bool, typer.Option("--pte", help="Write a .pte file for ExecuTorch instead (extra 'executorch').")
     ] = False,
     quantize: Annotated[
-        Quantize | None, typer.Option("--quantize", "-q", help="Smaller numbers (default: the device profile's).")
+        Quantize | None, typer.Option("--quantize", "-q", help="Smaller numbers (default: as in the device's profile).")
     ] = None,
     writer: Annotated[
         WriterChoice, typer.Option("--writer", help="What makes the file: Google's converter or mnas itself.")
@@ -67,7 +67,7 @@ def export(
 
     It is compared with the network on real images, and measured.
 
-    A model card stands beside the file.
+    A model card is written beside the file.
 
     Example: mnas export demo --tflite --quantize int8 --output winner.tflite
     """

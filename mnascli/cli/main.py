@@ -38,7 +38,7 @@ app = typer.Typer(
     name="mnas",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: what draws boxes takes longer to import than all the rest
+    rich_markup_mode=None,  # plain help: drawing boxes takes longer to import than all the rest
     help="Find the convolutional network that fits your device and your pictures.\n\n"
     "Example: mnas search --template quick --name demo",
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 no device, 4 target missed, 130 interrupted.",
@@ -73,7 +73,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; what a user can cause ends in one line on stderr and its exit code.
+    """Run the command line; an error that a user can cause ends in one line on stderr and its exit code.
 
     With --json that line is a JSON object: {"schema": 1, "error": {"message": ..., "exit_code": ...}}.
     """
@@ -92,7 +92,7 @@ def _run(as_json: bool) -> int:
             return 0
         code = int(app(prog_name="mnas", standalone_mode=False) or 0)
         sys.stdout.flush()
-        if code == StoppedByUserError.exit_code:  # what typer makes of KeyboardInterrupt
+        if code == StoppedByUserError.exit_code:  # typer's code for KeyboardInterrupt
             raise StoppedByUserError("interrupted")
         return code
     except MnasError as error:
@@ -105,19 +105,19 @@ def _run(as_json: bool) -> int:
     except MemoryError:
         return fail("this machine has too little memory for that", MnasError.exit_code, as_json)
     except Exception as error:
-        if hasattr(error, "format_message"):  # typer's own, which it exports only in part
+        if hasattr(error, "format_message"):  # typer's own class, which it exports only in part
             return _fail_usage(error, as_json)
-        if as_json:  # a fault of mnas itself; the script that reads gets its object all the same
+        if as_json:  # a bug in mnas itself; a script that reads still gets its object
             traceback.print_exc()
-            return fail(f"a fault of mnas itself: {type(error).__name__}: {error}", MnasError.exit_code, as_json)
+            return fail(f"a bug in mnas itself: {type(error).__name__}: {error}", MnasError.exit_code, as_json)
         raise
     finally:
-        with suppress(MnasError):  # an error was told already
+        with suppress(MnasError):  # an error was already reported
             sys.stdout.flush()
 
 
 def _fail_usage(error: Any, as_json: bool) -> int:
-    """What typer itself refuses: an unknown option, a missing argument; a bare `mnas` gets the help."""
+    """An error from typer itself: an unknown option, a missing argument; a bare `mnas` prints the help."""
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         if not as_json:

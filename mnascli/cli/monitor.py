@@ -16,7 +16,7 @@ from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json, say
 from mnascli.errors import UsageError
 from mnascli.interrupts import saying
 
-GRACE_S = 2.0  # a search that was started at the same time needs to begin to start
+GRACE_S = 2.0  # for a search that was started at the same time to get going
 
 
 def monitor(
@@ -25,14 +25,14 @@ def monitor(
         typer.Argument(metavar="[RUN]", autocompletion=complete_run, help="A run's name or folder; none: choose."),
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Show it in a browser instead of this terminal.")] = False,
-    host: Annotated[str, typer.Option("--host", help="Address to serve on (anyone who reaches it can look).")] = (
+    host: Annotated[str, typer.Option("--host", help="Address to serve on (anyone who can reach it can watch).")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to serve on.")] = 8000,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a search, or look at one that has ended. It reads the run's folder alone: ending it touches no search.
+    """Watch a search, or look at one that has ended. It only reads the run's folder: ending it touches no search.
 
     Example: mnas monitor demo
 
@@ -45,7 +45,7 @@ def monitor(
         from mnascli.tui.source import RunSource
 
         if path is None or serve:
-            raise UsageError("--json prints how one run stands: name it, and leave --serve away")
+            raise UsageError("--json prints one run's state: name the run, and omit --serve")
         print_json(RunSource(path).to_json())
         return
     if serve:
@@ -55,14 +55,14 @@ def monitor(
         raise UsageError("the monitor needs a terminal; `mnas runs show RUN` prints a run")
     from mnascli.tui.app import MonitorApp
 
-    with saying(""):  # it would stand in the middle of the screen
+    with saying(""):  # it would appear in the middle of the screen
         MonitorApp(path, runs).run()
 
 
 def _wait_for(run: str, runs: Path) -> Path:
-    """The run; one that a search is about to begin is waited for, and any for `GRACE_S`, in case that one is about to.
+    """The run; waits for one that a search is about to begin, and `GRACE_S` for any, in case a search is starting.
 
-    Raises RunError where there is none then.
+    Raises RunError if there is none then.
     """
     from mnascli.runs import RunError, find_run
     from mnascli.runs.starting import is_starting
@@ -76,7 +76,7 @@ def _wait_for(run: str, runs: Path) -> Path:
             if not is_coming and time.monotonic() >= deadline:
                 raise
         if is_coming and not is_told:
-            say(f"{run}: the search is starting, it looks at its data and devices first; waiting for it ...")
+            say(f"{run}: the search is starting; it looks at its data and devices first; waiting for it ...")
             is_told = True
         time.sleep(0.1)
 

@@ -28,7 +28,7 @@ GAP = 2  # characters between the columns of a table
 
 
 def say(message: str) -> None:
-    """A line for the user that is no result."""
+    """A line for the user that is not a result."""
     print(message, file=voice(), flush=True)
 
 
@@ -41,12 +41,12 @@ def fail(message: str, exit_code: int, as_json: bool) -> int:
 
 
 def say_news(news: News) -> None:
-    """What became of a device, while a command goes on."""
+    """What happened to a device, while a command runs."""
     say(" ".join(part for part in (news.serial, news.kind.replace("_", " "), news.reason) if part))
 
 
 def in_words(latency_ms: Mapping[str, float], verdict: Mapping[str, str] | None = None) -> str:
-    """Latencies or targets by device, for a line of text; those that are unsure by their verdict are marked."""
+    """Latencies or targets by device, for a line of text; those with an uncertain verdict are marked."""
     verdict = verdict or {}
     return ", ".join(f"{device} {mark(verdict.get(device))}{ms:.3f} ms" for device, ms in latency_ms.items())
 
@@ -58,9 +58,9 @@ def print_json(values: dict[str, Any]) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, *, one_line: bool = False
 ) -> None:
-    """A table on stdout; every column but the first is set to the right where all of it is numbers.
+    """A table on stdout; every column but the first is right-aligned if it is all numbers.
 
-    `one_line`: on a terminal each row is one line, the last column being cut to what the others leave of it.
+    `one_line`: on a terminal each row is one line, the last column being cut to the space that the others leave.
     """
     from rich.console import Console
     from rich.table import Table
@@ -72,7 +72,7 @@ def print_table(
     lengths = [
         max([len(name), *(cell.cell_len for cell in column)]) for name, *column in zip(columns, *cells, strict=True)
     ]
-    # In a pipe there is no width to fit: a row stays on its line, whole.
+    # In a pipe there is no width to fit: a row stays whole, on one line.
     console = Console() if sys.stdout.isatty() else Console(width=sum(lengths) + GAP * len(lengths))
     table = Table(title=title and Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
     header = [*map(Text, columns)]

@@ -22,9 +22,9 @@ LOOK_EVERY_S = 2.0
 ABOUT_DEVICES = {
     "device_lost": "is lost",
     "device_back": "is back",
-    "device_set_aside": "is set aside",
+    "device_set_aside": "is excluded",
     "measuring_paused": "paused",
-    "measuring_resumed": "goes on",
+    "measuring_resumed": "resumed",
 }
 ALWAYS_SAID = {"phase", "target_set", "failed", "exported", *ABOUT_DEVICES}
 TITLES = {
@@ -39,10 +39,10 @@ TITLES = {
 
 
 class Working:
-    """Says what goes on between `with` and its end. `step` tells how far it is; without it, time alone passes by.
+    """Shows what is being done between `with` and its end. `step` sets the progress; without it only time is shown.
 
-    In a pipe the first line comes after `PLAIN_EVERY_S`, so that a command that is quick says nothing. `quiet` is for
-    all but one of several processes.
+    In a pipe the first line comes after `PLAIN_EVERY_S`, so that a quick command says nothing. `quiet` is for all but
+    one of several processes.
     """
 
     def __init__(self, what: str, every_s: float = PLAIN_EVERY_S, quiet: bool = False) -> None:
@@ -68,7 +68,7 @@ class Working:
             self._thread.join()
 
     def step(self, done: int, total: int, note: str = "") -> None:
-        """So many of so many are done."""
+        """`done` of `total` are done."""
         self._done, self._total, self._note = done, total, note
         count, remaining = self._counts()
         description = f"{self._what} {note}".rstrip()
@@ -77,7 +77,7 @@ class Working:
         )
 
     def note(self, note: str) -> None:
-        """What is being done just now."""
+        """What is being done right now."""
         self.step(self._done, self._total, note)
 
     def say(self, line: str) -> None:
@@ -94,7 +94,7 @@ class Working:
         return "  ".join(part for part in parts if part)
 
     def _counts(self) -> tuple[str, str]:
-        """How much of how much, and the time left; '' for what is not known."""
+        """How much of how much, and the time left; '' if unknown."""
         count = f"{self._done}/{self._total}" if self._total else ""
         if not 0 < self._done < self._total:
             return count, ""
@@ -106,7 +106,7 @@ class Working:
 
 
 class SearchProgress:
-    """Shows a run's events as they are logged, and between them that it lives."""
+    """Shows a run's events as they are logged, and between them that it is still running."""
 
     def __init__(self, config: Config, run: Run, every_s: float = PLAIN_EVERY_S) -> None:
         self._plan = Plan.of(config.model_dump())
@@ -115,7 +115,7 @@ class SearchProgress:
         self._note, self._every_s = "", every_s
         self._began, self._began_at = time.monotonic(), time.time()
         self._last_event = self._last_line = self._began
-        self._lock = threading.Lock()  # events come in one thread, signs of life are looked for in another
+        self._lock = threading.Lock()  # events come in one thread, another checks that the run is alive
         self._bar = _bar()
         self._task = self._bar.add_task("", total=None, count="", left="")
         self._ended = threading.Event()
@@ -125,7 +125,7 @@ class SearchProgress:
     def __enter__(self) -> Self:
         self._bar.start()
         for device in self._view.state.devices.values():
-            if device.state != "ready":  # that was said in the log before anybody listened
+            if device.state != "ready":  # the log said that before anybody listened
                 self._say(f"{device.device} {device.serial} is {device.state}: {device.reason}")
         self._update("")
         self._thread.start()
@@ -151,7 +151,7 @@ class SearchProgress:
                 self._say_line("")
 
     def line(self, sign: str = "") -> str:
-        """Where the run is, in one plain line, with a sign of life."""
+        """Where the run is, in one plain line, with what is running now."""
         count, left_s = self._counts()
         parts = [f"{time.monotonic() - self._began:6.0f} s", self._title, count, self._note, sign]
         return "  ".join(part for part in [*parts, f"{left(left_s)} left" if left_s else ""] if part)
@@ -162,7 +162,7 @@ class SearchProgress:
         return "starting" if phase == "new" else TITLES.get(phase, phase)
 
     def _counts(self) -> tuple[str, float | None]:
-        """How much of how much, '' in a phase that has nothing to count, and the seconds left, as the monitor has."""
+        """How much of how much, '' in a phase that has nothing to count, and the seconds left, as in the monitor."""
         done, total = self._view.progress(self._plan) or (0, None)
         return (f"{done}/{total}" if total else ""), self._view.left_s(self._plan, time.time())
 
@@ -170,7 +170,7 @@ class SearchProgress:
         words = "; ".join(part for part in (self._note, sign) if part)
         count, left_s = self._counts()
         done, total = self._view.progress(self._plan) or (0, None)
-        # Rich takes None for 'as it was': the counts of the phase before must not stay.
+        # Rich takes None to mean 'unchanged': the previous phase's counts must not stay.
         self._bar.tasks[0].total = total
         description = self._title + (f" ({words})" if words else "")
         left_in_words = f"{left(left_s)} left" if left_s else ""
@@ -189,7 +189,7 @@ class SearchProgress:
                     self._say_line(sign)
 
     def _sign_of_life(self) -> str:
-        """What goes on although no event says so."""
+        """What is happening although no event says so."""
         state, silent_s = self._view.state, time.monotonic() - self._last_event
         if silent_s < self._every_s:
             return ""
@@ -212,7 +212,7 @@ class SearchProgress:
         if event["event"] == "failed":
             return f"trial {event['trial']} failed: {event['reason']}"
         if event["event"] in ABOUT_DEVICES:
-            names = dict.fromkeys(event[key] for key in ("device", "serial") if key in event)  # the host's are alike
+            names = dict.fromkeys(event[key] for key in ("device", "serial") if key in event)  # the host's are the same
             who = " ".join(names)
             return f"{who} {ABOUT_DEVICES[event['event']]}" + (f": {event['reason']}" if "reason" in event else "")
         if event["event"] == "target_set":
@@ -228,7 +228,7 @@ class SearchProgress:
 
 
 def left(seconds: float) -> str:
-    """A time that is still to pass, as roughly as it is known."""
+    """A remaining time, as roughly as it is known."""
     return (
         f"{seconds:.0f} s"
         if seconds < 120

@@ -1,4 +1,4 @@
-"""`mnas report`: what came out of a run, in one file."""
+"""`mnas report`: the results of a run, in one file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from mnascli.cli.output import RUNS, JsonOption, RunsOption, print_json
 def report(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run's name or folder; it may still go on."),
+        typer.Argument(
+            metavar="RUN", autocompletion=complete_run, help="A run's name or folder; it need not be finished."
+        ),
     ],
     format: Annotated[Literal["html", "md"], typer.Option("--format", help="One HTML file, or Markdown.")] = "html",
     output: Annotated[
@@ -26,10 +28,10 @@ def report(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what came out of a run into one file that opens offline.
+    """Write the results of a run to one file that opens offline.
 
-    What was found and against what, the accuracy-latency plane to point at and click, rewards, latencies with their
-    distributions and drift, whether the short training ranks, failures, and how to reproduce the run.
+    What was found and how it compares, an interactive accuracy-latency plane, rewards, latencies with their
+    distributions and drift, whether the short training ranks well, failures, and how to reproduce the run.
 
     Example: mnas report demo
 

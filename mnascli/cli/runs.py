@@ -1,4 +1,4 @@
-"""`mnas runs`: the runs there are, and what came of one."""
+"""`mnas runs`: all runs, and the results of one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
             continue
         best = winner(state)
         word = standing(path, state)
-        problem = state.stopped or (f"go on with mnas search --resume {path.name}" if word == "interrupted" else "")
+        problem = state.stopped or (f"resume with mnas search --resume {path.name}" if word == "interrupted" else "")
         entry = {"run": path.name, "state": word, "phase": state.phase, "trials": len(state.done())}
         entry |= {"failed": len(state.failed()), "best_accuracy": best.accuracy if best else None, "problem": problem}
         entries.append(entry)
@@ -109,9 +109,9 @@ def validate(
 ) -> None:
     """Train some candidates in full: did the short training rank them?
 
-    Kendall's tau between the accuracies of the short and of the long training says it: 0.65 or more, and significant,
-    is asked for. They share neither seed nor pictures. Beside it stands the ceiling: the tau of long trainings with
-    those of another seed. The run is as it was afterwards, with the outcome in its log and its report.
+    The answer is Kendall's tau between the accuracies of the short and of the long training: it should be significant
+    and at least 0.65. They share neither seed nor pictures. Beside it is the ceiling: the tau of long trainings with
+    those of another seed. The run itself does not change; the outcome is added to its log and its report.
 
     Example: mnas runs validate demo
     """
@@ -153,7 +153,7 @@ def show(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a run's trials, and what became of its devices.
+    """Show a run's trials, and what happened to its devices.
 
     Example: mnas runs show demo
     """
@@ -223,7 +223,7 @@ def show(
     phase = "" if state.is_finished else f", in phase {state.phase}"
     print(f"target: {targets or 'not set yet'}; {word}{phase}")
     if word == "interrupted":
-        print(f"go on with: mnas search --resume {path}")
+        print(f"resume with: mnas search --resume {path}")
     for device, reason in state.paused.items():
         print(f"paused: {device}: {reason}")
     if state.stopped:
@@ -231,7 +231,7 @@ def show(
 
 
 def _test(state: RunState, trial: int) -> float | None:
-    """The mean test accuracy of a trial's full trainings, None where it had none."""
+    """The mean test accuracy of a trial's full trainings, None if it had none."""
     from statistics import fmean
 
     from mnascli.runs.winner import trained_in_full
@@ -245,7 +245,7 @@ def _best(state: RunState) -> str:
 
     best = winner(state)
     if best is None:
-        return "winner: none yet: no trial gave a result"
+        return "winner: none yet: no trial has given a result"
     test = _test(state, best.trial)
     full = "" if test is None else f", {test:.3f} on test after full training"
     said = "winner" if state.chosen is not None else "best so far"

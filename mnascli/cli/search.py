@@ -60,20 +60,20 @@ def search(
     seed: Annotated[int | None, typer.Option("--seed", envvar="MNAS_SEED", min=0, help="Seed of the search.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run (default: template and time).")] = None,
     resume: Annotated[
-        str | None, typer.Option("--resume", metavar="RUN", autocompletion=complete_run, help="Go on with a run.")
+        str | None, typer.Option("--resume", metavar="RUN", autocompletion=complete_run, help="Resume a run.")
     ] = None,
     monitor: Annotated[
-        bool, typer.Option("--monitor", help="Watch it live; the search goes on when the monitor is left.")
+        bool, typer.Option("--monitor", help="Watch it live; the search continues when you leave the monitor.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would run and how long, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and for how long, and stop.")] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Search for the most accurate network within a latency target.
 
-    Candidates are measured on the device and trained for a short while; a controller learns from both. The best are
-    trained in full, compared with published networks, and the winner is exported and measured again. Everything is kept
-    in RUNS/NAME: after Ctrl-C, a crash or a power cut --resume goes on and nothing is lost. Without --target-ms the
+    Candidates are measured on the device and trained briefly; a controller learns from both. The best are trained in
+    full, compared with published networks, and the winner is exported and measured again. Everything is kept in
+    RUNS/NAME: after Ctrl-C, a crash or a power cut --resume continues and nothing is lost. Without --target-ms the
     target is the latency of the template's reference network. Exit code 4: the exported file misses its target.
 
     Example: mnas search --data ./pictures --target-ms 75
@@ -85,9 +85,7 @@ def search(
     Example: mnas search --data ./pictures --target-ms 75 --monitor
     """
     if resume is not None and any((template, config, data, device, target_ms, name, seed, dry_run)):
-        raise UsageError(
-            "--resume goes on with the run's own configuration: of the other options it takes --trials only"
-        )
+        raise UsageError("--resume uses the run's own configuration: the only other option it takes is --trials")
     flags = {
         "data": data,
         "devices": device or None,
@@ -102,7 +100,7 @@ def search(
         from mnascli.cli.watching import search_and_watch
 
         if as_json:
-            raise UsageError("--monitor shows the search and --json prints its end: give one of them")
+            raise UsageError("--monitor shows the search and --json prints its result: give only one of them")
         raise typer.Exit(search_and_watch(resume, name or _default_name(template, config), runs))
     if resume:
         opened = _open(resume, trials, runs)
@@ -113,19 +111,19 @@ def search(
             opened = _begin(template, config, flags, runs / name)
     path = opened.run.path
     try:
-        with saying(f"stopping: all results are kept, what is being measured ends first; {AGAIN}"):
-            _foretell(opened)
+        with saying(f"stopping: all results are kept; the current measurement ends first; {AGAIN}"):
+            _print_plan(opened)
             _run(opened)
     except KeyboardInterrupt:
         go_on = shlex.join(["mnas", "search", "--resume", str(path)])
-        raise StoppedByUserError(f"interrupted; nothing is lost: go on with '{go_on}'") from None
+        raise StoppedByUserError(f"interrupted; nothing is lost: resume with '{go_on}'") from None
     finally:
         opened.close()
     _report(opened, as_json)
 
 
 def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
-    """A target for all devices, or one for each. Raises UsageError for what is no number of milliseconds."""
+    """A target for all devices, or one for each. Raises UsageError for anything but milliseconds."""
     targets: dict[str, float] = {}
     for text in texts:
         device, _, number = text.rpartition("=")
@@ -150,14 +148,14 @@ def _begin(template: str | None, config: Path | None, flags: dict[str, Any], pat
         return begin(resolved, path)
 
 
-def _foretell(opened: Search) -> None:
+def _print_plan(opened: Search) -> None:
     """What will happen, before it happens."""
     from mnascli.engine.outlook import facts, lines
 
     for what, words in lines(facts(opened.config, opened.dataset, opened.space, opened.benches)):
         say(f"{what:<10} {words}")
     done = sum(trial.finished for trial in opened.run.state.trials.values())
-    say(f"{'run':<10} {opened.run.path}{f', of whose trials {done} are finished' if done else ''}")
+    say(f"{'run':<10} {opened.run.path}{f', {done} of its trials finished' if done else ''}")
 
 
 def _default_name(template: str | None, config: Path | None) -> str:
@@ -213,8 +211,8 @@ def _report(opened: Search, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        how = "trained alike, but for what the found one inherits," if opened.config.inherits else "all trained alike,"
-        _print_report(summary, path, f"Target {in_words(state.targets_ms)}; {how} measured in one go:")
+        how = "trained alike, except for inherited weights," if opened.config.inherits else "all trained alike,"
+        _print_report(summary, path, f"Target {in_words(state.targets_ms)}; {how} measured together:")
     export = state.export
     if export is not None and not state.meets_targets(export["latency_ms"], tolerance):
         raise TargetMissedError(
@@ -224,7 +222,7 @@ def _report(opened: Search, as_json: bool) -> None:
 
 
 def lead_in_words(baseline: dict[str, Any] | None) -> str | None:
-    """The points that the found network is ahead of a baseline by, with their interval of 95 %."""
+    """The points by which the found network is ahead of a baseline, with their 95 % interval."""
     if baseline is None or baseline["points"] is None:
         return None
     low, high = baseline["interval"]
@@ -246,7 +244,7 @@ def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
         lead = lead_in_words(leads.get(entry["model"]))
         rows.append((entry["model"], test, lead, latency, f"{entry['parameters']:,}", f"{entry['multiply_adds']:,}"))
     seeds = max((entry["seeds"] for entry in summary["comparison"]), default=0)
-    columns = ("model", f"test accuracy ({seeds} seeds)", "found is ahead by", "latency ms", "parameters", "mult-adds")
+    columns = ("model", f"test accuracy ({seeds} seeds)", "winner's lead", "latency ms", "parameters", "mult-adds")
     print_table(columns, rows, title=f"\n{title}")
     for failure in summary["failed_long_trainings"]:
         print(f"the training of {failure['model']} (seed {failure['seed']}) failed: {failure['reason']}")

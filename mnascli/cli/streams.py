@@ -1,7 +1,7 @@
 """stdout and stderr as a long job needs them: closed, on a full disk or a pipe that nobody reads any more.
 
-A result that cannot be written is an error. What else is said, and what a reader of a pipe does not want any more, is
-dropped: it is no reason to lose a search.
+A result that cannot be written is an error. Other output, and what the reader of a pipe no longer wants, is dropped: it
+is no reason to lose a search.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _voice: TextIO | None = None
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """While it lasts, writing to stdout raises OutputError where it fails, and writing to stderr never fails."""
+    """While it lasts, writing to stdout raises OutputError if it fails, and writing to stderr never fails."""
     global _guarded, _voice
     _fill_standard_descriptors()
     before = sys.stdout, sys.stderr
@@ -42,8 +42,8 @@ def guarded() -> Iterator[None]:
 
 
 def voice() -> TextIO:
-    """Where the user is spoken to: stderr, through a descriptor of its own. What converters print is dropped by turning
-    descriptor 2 away for minutes, and a line on how far they are is not to go with it."""
+    """Where messages to the user go: stderr, through a descriptor of its own. What converters print is dropped by
+    redirecting descriptor 2 for minutes, and progress lines must not be dropped with it."""
     return _voice if _voice is not None and sys.stderr is _guarded else sys.stderr
 
 
@@ -55,8 +55,8 @@ def _descriptor(stream: TextIO | None) -> int | None:
 
 
 def _fill_standard_descriptors() -> None:
-    """Where a standard stream is closed (`>&-`), the next file to be opened would get its number, and what native
-    libraries print would go into that."""
+    """If a standard stream is closed (`>&-`), the next opened file would get its number, and what native libraries
+    print would go into it."""
     descriptor = os.open(os.devnull, os.O_RDWR)
     while descriptor <= 2:
         descriptor = os.dup(descriptor)
@@ -72,7 +72,7 @@ class _Stream:
         self._complaint = complaint
         self._error: OSError | None = None
         if hasattr(self._stream, "reconfigure"):
-            # A name that is no UTF-8 goes out as the bytes that it is; elsewhere a letter the terminal lacks is shown.
+            # A name that is not UTF-8 is written as its bytes; elsewhere a letter the terminal lacks is escaped.
             utf8 = self._stream.encoding.lower().replace("-", "") == "utf8"
             self._stream.reconfigure(errors="surrogateescape" if utf8 and complaint else "backslashreplace")
 
@@ -84,7 +84,7 @@ class _Stream:
         self._try(self._stream.flush)
 
     def _try(self, action: Callable[[], object]) -> None:
-        """Once it failed it fails for good: some library may have taken the first error for none of its business."""
+        """Once it has failed it fails for good: some library may have ignored the first error."""
         if self._error is None:
             try:
                 action()
@@ -95,7 +95,7 @@ class _Stream:
             raise OutputError(f"{self._complaint}: {reason(self._error)}") from self._error
 
     def _drop_all(self) -> None:
-        """What stands in the buffer would fail again at the end of the program, with a traceback."""
+        """Flushing the buffer would fail again at the end of the program, with a traceback."""
         try:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())

@@ -1,4 +1,4 @@
-"""`mnas train`: train a network for long, resumably."""
+"""`mnas train`: train a network in full, resumably."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def train(
     ] = None,
     freeze: Annotated[
         list[str] | None,
-        typer.Option("--freeze", help="Part that stays as it is: stem, blocks.0, ..., features; may be repeated."),
+        typer.Option("--freeze", help="Part that stays unchanged: stem, blocks.0, ..., features; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", envvar="MNAS_SEED", min=0, help="Seed of the training.")] = 0,
     device: Annotated[Device, typer.Option("--device", help="What to train on.")] = Device.auto,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use (default: all).")] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that decode pictures (default: as suits).")
+        int | None, typer.Option("--workers", min=0, help="Processes that decode pictures (default: automatic).")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Train through torch.compile.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events to OUTPUT/tb.")] = False,
@@ -95,7 +95,7 @@ def train(
     recipe = final_recipe(model, runs, template, settings or [], flags)
     try:
         with (
-            saying(f"stopping: saving what is trained; {AGAIN}"),
+            saying(f"stopping: saving the training so far; {AGAIN}"),
             Working(f"training {model}", quiet=os.environ.get("RANK", "0") != "0") as working,
         ):
             result = train_model(
@@ -116,7 +116,7 @@ def train(
             raise StoppedByUserError("interrupted before the first step: nothing was trained yet") from None
         again = shlex.join(["mnas", *sys.argv[1:]])
         raise StoppedByUserError(
-            f"interrupted; what is trained is kept in {output}: the same command goes on with it: {again}"
+            f"interrupted; the training so far is kept in {output}: the same command resumes it: {again}"
         ) from None
     if result is None:
         return

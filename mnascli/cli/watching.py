@@ -13,10 +13,10 @@ from mnascli.runs import find_run, is_run
 
 
 def search_and_watch(resume: str | None, name: str, runs: Path) -> int:
-    """Start the search that this command line asks for, show it until the monitor is left; the exit code.
+    """Start the search that this command line asks for, show it until the monitor is left; returns the exit code.
 
-    The search has a session of its own: neither Ctrl-C nor a lost terminal reaches it. What it says goes to a file
-    beside its run, and is shown here once it has ended.
+    The search has its own session: neither Ctrl-C nor a lost terminal reaches it. Its output goes to a file beside its
+    run, and is shown here once it has ended.
     """
     if not sys.stdout.isatty():
         raise UsageError("--monitor needs a terminal; without one, start the search alone")
@@ -41,8 +41,8 @@ def search_and_watch(resume: str | None, name: str, runs: Path) -> int:
         MonitorApp(path, runs).run()
     if search.poll() is None:
         say(
-            f"the search goes on as process {search.pid}; look again with `mnas monitor {path.name}`, "
-            f"stop it with `kill -INT {search.pid}`; what it says stands in {log}"
+            f"the search continues as process {search.pid}; watch it with `mnas monitor {path.name}`, "
+            f"stop it with `kill -INT {search.pid}`; its output is in {log}"
         )
         return 0
     sys.stdout.write(log.read_text(errors="replace"))
@@ -50,7 +50,7 @@ def search_and_watch(resume: str | None, name: str, runs: Path) -> int:
 
 
 def _has_begun(search: subprocess.Popen[bytes], path: Path) -> bool:
-    """Wait for the run to be there; False where the search ended before it was."""
+    """Wait for the run to exist; False if the search ended before it did."""
     while not is_run(path):
         if search.poll() is not None:
             return is_run(path)

@@ -1,4 +1,4 @@
-"""Data sets: the bundled one, the full Fashion-MNIST, and any folder of images. numpy and Pillow come on first use."""
+"""Data sets: the bundled one, the full Fashion-MNIST, any folder of images. Imports numpy and Pillow on first use."""
 
 from __future__ import annotations
 

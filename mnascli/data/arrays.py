@@ -1,4 +1,4 @@
-"""What all data sets speak: images, labels and floats as numpy arrays, and the error for what is wrong with them."""
+"""The common types of all data sets: images, labels and floats as numpy arrays, and the error for bad ones."""
 
 from __future__ import annotations
 

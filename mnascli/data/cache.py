@@ -1,7 +1,7 @@
 """Images decoded once, kept as plain uint8 files in the user's cache folder, and memory-mapped by every process.
 
 A cache entry is a folder: train.u8, validation.u8, test.u8 (images in a row), the labels as .npy, and about.json. It is
-written under another name and renamed when complete, so that whoever finds one finds all of it.
+written under another name and renamed when complete, so that an entry is never found half written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mnascli.data.split import digest
 from mnascli.errors import reason
 from mnascli.user_dirs import cache_home
 
-VERSION = 4  # goes up when the same source gives other pixels or parts
+VERSION = 4  # goes up when the same source gives different pixels or parts
 REPORT_EVERY_S = 15.0
 
 NONE = np.zeros(0, np.int64)
@@ -39,7 +39,7 @@ def entry(key: Any) -> Path:
 
 
 def read(folder: Path) -> Dataset | None:
-    """The data set of an entry, memory-mapped; None where there is no complete one."""
+    """The data set of an entry, memory-mapped; None if there is no complete one."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         parts = {part: _read_split(folder, part, about["size"], about["channels"]) for part in PARTS}
@@ -71,7 +71,7 @@ def write(
     """Fill an entry and read it.
 
     `parts` are the `PARTS`, each chunks of images (n, size, size, channels) with their labels (n,).
-    `hash` stands for the content; None works it out of the pixels. `report` hears how far it is.
+    `hash` stands for the content; None computes it from the pixels. `report` is called with the progress.
     Raises DataError if the cache cannot be written.
     """
     done, told = 0, time.monotonic()
@@ -85,7 +85,7 @@ def write(
                     if time.monotonic() - told > REPORT_EVERY_S:
                         told = time.monotonic()
                         report(f"{name}: {done} images prepared")
-                    if counted in ("", part_name):  # train, or where that is missing the first there is
+                    if counted in ("", part_name):  # train, or if that is missing the first one
                         statistics.add(images)
                         counted = part_name
         splits = [_read_split(place, part, size, channels) for part in PARTS]
@@ -111,7 +111,7 @@ def write(
 def building(folder: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
     """A folder to write an entry in, which becomes `folder` when the context ends without an error.
 
-    `is_whole` tells whether what stands at `folder` can be used. Raises DataError if the cache cannot be written.
+    `is_whole` says whether what is at `folder` can be used. Raises DataError if the cache cannot be written.
     """
     place = None
     try:
@@ -122,7 +122,7 @@ def building(folder: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
     except OSError as error:
         raise DataError(
             f"{folder.parent}: prepared images cannot be written: {reason(error)}: "
-            "make room there, or set MNAS_CACHE_HOME to another folder"
+            "free some space there, or set MNAS_CACHE_HOME to another folder"
         ) from error
     finally:
         if place is not None:
@@ -130,7 +130,7 @@ def building(folder: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:
-    """As np.save, which writes through a C file of its own and so does not notice that a small array did not fit."""
+    """Like np.save, which writes through its own C file and so does not notice that a small array did not fit."""
     data = io.BytesIO()
     np.save(data, array)
     path.write_bytes(data.getvalue())
@@ -160,10 +160,10 @@ class _Writer:
 def _publish(place: Path, folder: Path, is_whole: Callable[[], bool]) -> None:
     try:
         if folder.exists() and not is_whole():
-            shutil.rmtree(folder)  # damaged: a file of it was deleted or cut
+            shutil.rmtree(folder)  # damaged: one of its files was deleted or cut
         place.rename(folder)
     except OSError:
-        # Another process that wanted the same was first: its entry is as good as ours.
+        # Another process with the same task was first: its entry is as good as ours.
         if not is_whole():
             raise
 
@@ -174,6 +174,6 @@ def _read_split(folder: Path, part: str, size: int, channels: int) -> Split:
     shape = (len(labels), size, size, channels)
     if images.stat().st_size != np.prod(shape, dtype=np.int64):
         raise ValueError(f"{images}: wrong size")
-    if len(labels) == 0:  # which cannot be mapped
+    if len(labels) == 0:  # an empty file cannot be mapped
         return Split(np.empty(shape, np.uint8), labels)
     return Split(np.memmap(images, np.uint8, "r", shape=shape), labels)

@@ -23,9 +23,9 @@ from mnascli.data.streamed import in_threads
 
 Report = Callable[[str], None]
 
-# Of each class, where there is no ready-made part.
+# Shares of each class, if there is no ready-made part.
 HELD_OUT = {"validation": 0.15, "test": 0.15, "selection": 0.1}
-# Images over all classes; the paper holds 50,000 out of ImageNet (section 5). More would tell networks apart no better.
+# Images over all classes; the paper holds out 50,000 of ImageNet (section 5). More would not rank networks better.
 MOST = {"validation": 50_000, "test": 50_000, "selection": 10_000}
 REPAIR = ": repair or remove it, or have broken images skipped"
 THUMB = 32  # pixels; for mean and deviation
@@ -33,7 +33,7 @@ THUMB = 32  # pixels; for mean and deviation
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a part's pictures: `numbers` of the whole ones, their digests (N, 16), and the mean and mean
+    """What is known about a part's pictures: `numbers` of the intact ones, their digests (N, 16), and the mean and mean
     square of each channel of each of them (N, 2, channels), of pixels from 0 to 1."""
 
     numbers: npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ class Checked:
 
 
 def read(folder: Path) -> tuple[dict[str, Checked], list[str]] | None:
-    """The parts of a source and the broken pictures, as `check` left them; None where it did not."""
+    """The parts of a source and the broken pictures, as `check` left them; None if it did not."""
     try:
         skipped = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
         parts = json.loads((folder / "parts.json").read_text(encoding="utf-8"))
@@ -58,9 +58,9 @@ def read(folder: Path) -> tuple[dict[str, Checked], list[str]] | None:
 
 
 def check(folder: Path, source: Source, channels: int, stop: bool, report: Report) -> None:
-    """Look at all pictures and write what is found to the cache entry `folder`.
+    """Look at all pictures and write the findings to the cache entry `folder`.
 
-    Raises DataError for a broken picture if `stop`, for a class without a whole picture, for a full disk.
+    Raises DataError for a broken picture if `stop`, for a class without an intact picture, for a full disk.
     """
     skipped: list[str] = []
     parts = {part: _check(pictures, channels, stop, skipped, report) for part, pictures in source.parts.items()}

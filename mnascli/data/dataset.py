@@ -1,4 +1,4 @@
-"""What a data set is to the rest of mnas: four parts of uint8 images with labels, and what normalises them."""
+"""What a data set is to the rest of mnas: four parts of uint8 images with labels, and their normalisation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from mnascli.data.streamed import StreamedImages
 
 PARTS = ("train", "validation", "test", "selection")
-CHUNK = 4096  # images that are summed up or hashed at a time
+CHUNK = 4096  # images that are summed or hashed at a time
 SMALLEST_STD = 1 / 255  # of a channel that is the same everywhere, so that one can divide by it
 
 
 class Split(NamedTuple):
     """One part: images (N, size, size, channels) and labels (N,) from 0 to classes - 1.
 
-    Images may be memory-mapped, or decoded on access where they are larger than memory: take slices of them.
+    Images may be memory-mapped, or decoded on access if they are larger than memory: take slices of them.
     """
 
     images: Images | StreamedImages
@@ -34,10 +34,10 @@ class Split(NamedTuple):
 class Dataset:
     """A data set, ready to train on.
 
-    `validation` is what a search learns from, `selection` what only the choice between its finalists sees, `test` what
-    decides nothing. `mean` and `std` are one value a channel, of pixels from 0 to 1, over the training part. `hash`
+    `validation` is what a search learns from, `selection` is used only for the choice between its finalists, `test` for
+    no decision. `mean` and `std` are one value per channel, of pixels from 0 to 1, over the training part. `hash`
     stands for the content of all parts, so for the split too. `skipped` names the broken images that were left out.
-    `source` is what `load` takes to open it again, from any working directory; empty where it was made in memory.
+    `source` is what `load` takes to open it again, from any working directory; empty if it was made in memory.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Dataset:
 
 
 def from_arrays(name: str, classes: Sequence[str], parts: Sequence[Split]) -> Dataset:
-    """A data set of the `PARTS` as they lie in memory, with its statistics and hash worked out."""
+    """A data set of the `PARTS` as they are in memory, with its statistics and hash computed."""
     statistics = Statistics(parts[0].images.shape[3])
     for images in chunks(parts[0].images):
         statistics.add(images)
@@ -84,7 +84,7 @@ def from_arrays(name: str, classes: Sequence[str], parts: Sequence[Split]) -> Da
 
 
 class Statistics:
-    """Mean and standard deviation a channel of images that come in chunks; exact, because pixels are counted."""
+    """Mean and standard deviation per channel of images that come in chunks; exact, because pixels are counted."""
 
     def __init__(self, channels: int) -> None:
         self.counts = np.zeros((channels, 256), np.int64)

@@ -9,7 +9,7 @@ from mnascli.errors import UsageError
 
 
 def extra(module: str, name: str) -> Any:
-    """The module; raises UsageError that tells how to install the optional extra `name` where it is missing."""
+    """The module; raises UsageError that says how to install the optional extra `name` if it is missing."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -17,5 +17,5 @@ def extra(module: str, name: str) -> Any:
 
 
 def how_to_install(name: str) -> str:
-    """What to do to have the optional extra `name`."""
+    """How to install the optional extra `name`."""
     return f"install it with `pip install 'mnas[{name}]'`"

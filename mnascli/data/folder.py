@@ -20,11 +20,11 @@ from mnascli.data.picture import PICTURES, SUFFIXES, left_out_in_words
 from mnascli.data.source import Source, part_of, parts_called, settle, words_of
 from mnascli.errors import UsageError
 
-# What ImageNet's tools and others call the file that says what the folders mean, a line a folder: `n01440764 tench`.
+# What ImageNet's tools and others call the file that says what the folders mean, one per line: `n01440764 tench`.
 NAME_FILES = ("classes.txt", "LOC_synset_mapping.txt", "synset_words.txt")
 
 WRAPPINGS = 3  # folders with nothing but a folder in them that are looked through
-# Of archives, network disks and file managers: attributes, thumbnails.
+# From archives, network disks and file managers: attributes, thumbnails.
 LEFTOVERS = frozenset(["__MACOSX", "@eaDir", "thumbs.db", "desktop.ini"])
 
 
@@ -46,7 +46,7 @@ class Files:
 def find(root: Path, report: Callable[[str], None]) -> Source:
     """The pictures below `root`.
 
-    Raises UsageError for what is no folder, DataError naming the folder: no classes, one class, an empty class, classes
+    Raises UsageError if it is not a folder, DataError naming the folder: no classes, one class, an empty class, classes
     that differ between parts, sub-folders that may be either.
     """
     if not root.is_dir():
@@ -68,7 +68,7 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
         of_part = by_class if part == first else _class_folders(folder)
         if different := by_class.keys() ^ of_part.keys():
             name = min(different)
-            where = "has no" if name in folders else f"has a class that {ready[first].name} has not:"
+            where = "has no" if name in folders else f"has a class that {ready[first].name} does not have:"
             raise DataError(f"{folder}: {where} {name}: all parts need the same classes")
         paths: list[bytes] = []
         labels: list[int] = []
@@ -90,9 +90,9 @@ def find(root: Path, report: Callable[[str], None]) -> Source:
 
 
 def _parts(root: Path, report: Callable[[str], None]) -> dict[str, Path]:
-    """The folders of the parts; the folder itself is the train part where it has no parts but classes.
+    """The folders of the parts; the folder itself is the train part if it has no parts but classes.
 
-    Raises DataError where that cannot be told.
+    Raises DataError if that is ambiguous.
     """
     folders = _sub_folders(root)
     named = parts_called(str(root), [name for name in folders if _holds_classes(root / name)])
@@ -104,14 +104,14 @@ def _parts(root: Path, report: Callable[[str], None]) -> dict[str, Path]:
         _require_no_parts(root, folders, named.values())
     if others:
         names = ", ".join(map(shown, others))
-        report(f"{root}: {names}: not looked at: not called as a part is, or without folders of classes")
+        report(f"{root}: {names}: not looked at: not named like a part, or without folders of classes")
     return {part: _inner(root / name, part) for part, name in settle(str(root), named, report).items()}
 
 
 def _require_no_parts(root: Path, folders: Sequence[str], known: Collection[str] = ()) -> None:
     """Raises DataError for two sub-folders that hold the same folders and are not `known` to be parts.
 
-    They may be parts with names of their own, and as classes they would teach which part a picture is of.
+    They may be parts with unusual names, and as classes they would teach which part a picture is from.
     """
     seen: dict[str, str] = {}
     for name in folders:
@@ -129,31 +129,31 @@ def _require_no_parts(root: Path, folders: Sequence[str], known: Collection[str]
                 raise DataError(
                     f"{root}: {shown(other)} and {shown(name)} both have the folders "
                     f"{' and '.join(map(shown, same[:2]))}: if they are parts, "
-                    "call them train, val and test; if they are classes, put their pictures right into them"
+                    "call them train, val and test; if they are classes, put their pictures directly into them"
                 )
 
 
 def _inner(folder: Path, part: str) -> Path:
-    """`train/train`, as many archives unpack, is `train`."""
+    """`train/train`, as many archives unpack to, is `train`."""
     folders = _sub_folders(folder)
     again = len(folders) == 1 and not _pictures_in(folder) and part_of(words_of(folders[0])) == part
     return folder / folders[0] if again else folder
 
 
 def _holds_classes(folder: Path) -> bool:
-    """Whether it may be a part: a class that is called train has its pictures right in it."""
+    """Whether it may be a part: a class that is called train has its pictures directly in it."""
     folders = _sub_folders(folder)
     return bool(folders) and (len(folders) > 1 or not _pictures_in(folder))
 
 
 def _class_folders(folder: Path) -> dict[str, str]:
-    """Class name -> sub-folder. Raises DataError for names that no class can have."""
+    """Class name -> sub-folder. Raises DataError for impossible class names."""
     folders = _sub_folders(folder)
     return dict(zip(class_names(str(folder), folders), folders, strict=True))
 
 
 def _pictures_in(folder: Path) -> int:
-    """How many are right in it, of any kind."""
+    """How many are directly in it, of any kind."""
     with os.scandir(folder) as entries:
         return sum(Path(one.name).suffix.lower() in PICTURES and not one.name.startswith(".") for one in entries)
 
@@ -168,7 +168,7 @@ def _sub_folders(folder: Path) -> list[str]:
 
 
 def _pictures(folder: str, left_out: Counter[str]) -> Iterator[tuple[str, int, int]]:
-    """Path, size in bytes and time of change of each picture below a folder; counts other files by their suffix."""
+    """Path, size in bytes and modification time of each picture below a folder; counts other files by their suffix."""
     with os.scandir(folder) as entries:
         for entry in entries:
             suffix = Path(entry.name).suffix.lower()
@@ -190,7 +190,7 @@ def _pictures(folder: str, left_out: Counter[str]) -> Iterator[tuple[str, int, i
 
 
 def _names(root: Path, folders: list[str]) -> list[str]:
-    """What the classes are called: by a file of names in the folder, or as the sub-folders."""
+    """The names of the classes: from a file of names in the folder, or those of the sub-folders."""
     file = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
     if file is None:
         return folders
@@ -200,7 +200,7 @@ def _names(root: Path, folders: list[str]) -> list[str]:
         raise DataError(f"{file}: cannot be read as text: {error}") from error
     named = {match[1]: " ".join(match[2].split()) for line in lines if (match := re.match(r"(\S+)\s+(\S.*)", line))}
     if missing := [folder for folder in folders if folder not in named]:
-        raise DataError(f"{file}: no line for the folder {missing[0]}: each line is a folder, a blank and its name")
+        raise DataError(f"{file}: no line for the folder {missing[0]}: each line is a folder, a space and its name")
     names = [named[folder] for folder in folders]
     # ImageNet has two classes that are called crane.
     times = Counter(names)

@@ -1,4 +1,4 @@
-"""Data sets in the format of Hugging Face's `datasets`: by name from its hub or cache, or a folder saved by it."""
+"""Data sets in the format of Hugging Face's `datasets`: by name from its hub or cache, or a folder that it saved."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Rows:
 def find(name: str, report: Report) -> Source:
     """The pictures of `NAME`, `NAME:CONFIG` or the folder of a saved data set.
 
-    Raises UsageError where `datasets` is not installed or finds nothing, DataError for data without pictures or
+    Raises UsageError if `datasets` is not installed or finds nothing, DataError for data without pictures or
     classes.
     """
     datasets = extra("datasets", "huggingface")
     tables = _load(datasets, name)
     parts_there = settle(f"hf:{name}", parts_called(f"hf:{name}", tables), report)
     if not parts_there:
-        raise DataError(f"hf:{name}: no split called train or test: there are {', '.join(tables)}")
+        raise DataError(f"hf:{name}: no split called train or test: available: {', '.join(tables)}")
     first = next(iter(parts_there.values()))
     features = tables[first].features
     image = _column(
@@ -61,7 +61,7 @@ def find(name: str, report: Report) -> Source:
     for part, split in parts_there.items():
         table = tables[split]
         if table.features.get(label) != features[label]:
-            raise DataError(f"hf:{name}: {split} has other classes than {first}: all parts need the same classes")
+            raise DataError(f"hf:{name}: {split} has different classes from {first}: all parts need the same classes")
         raw = table.cast_column(image, datasets.Image(decode=False))
         labels = np.asarray(table.with_format("numpy", columns=[label])[:][label], np.int64)
         if len(labels) and labels.min() < 0:

@@ -29,7 +29,7 @@ SHIPPED = (BUNDLED_NAME, FULL_NAME)  # names that mean the same pictures on ever
 
 @functools.cache
 def to_stderr(line: str) -> None:
-    """The default way to tell the user what is being prepared and what was skipped; each line once a process."""
+    """The default way to tell the user what is being prepared and what was skipped; each line once per process."""
     print(line, file=sys.stderr)
 
 
@@ -50,15 +50,15 @@ def load(
 
     `spec` is `fashion-mnist-10k` (bundled), `fashion-mnist` (where Debian installs it), `fashion-mnist:FOLDER`,
     `wds:PATTERN` (tar shards), `hf:NAME` (Hugging Face), or a folder of images: one sub-folder a class, or `train`,
-    maybe `validation` and `test`, with the classes below them. Of each picture the centre square is taken, and of that
-    the share `crop` of each side.
+    perhaps `validation` and `test`, with the classes below them. The centre square of each picture is taken, and the
+    share `crop` of each side of that.
 
-    What fits is decoded once, into the user's cache, and memory-mapped from there. What is larger than that is decoded
-    whenever it is needed, and so is all with `stream`, which keeps the whole pictures in reach of random crops.
+    What fits is decoded once, into the user's cache, and memory-mapped from there. Anything larger is decoded whenever
+    it is needed, as is everything with `stream`, which keeps whole pictures available for random crops.
     With `test_only` the other parts may be missing, and are empty then.
     `report` gets a line for each broken image that is skipped; `on_broken="stop"` raises DataError instead.
 
-    Raises UsageError for a spec, size or channels that cannot be, DataError for images that cannot be used.
+    Raises UsageError for an invalid spec, size or channels, DataError for images that cannot be used.
     """
     named = from_anywhere(spec)
     channels = channels_of(spec, size, channels)
@@ -76,7 +76,7 @@ def load(
 def from_anywhere(spec: str) -> str:
     """The same data, named so that the working directory does not matter.
 
-    Raises UsageError for a name that no line of text can carry.
+    Raises UsageError for a name that does not fit into a line of text.
     """
     kind, _, place = spec.partition(":")
     if place and (kind in ("wds", FULL_NAME) or (kind == "hf" and paths.exists(Path(place)))):
@@ -84,17 +84,17 @@ def from_anywhere(spec: str) -> str:
     else:
         named = spec if spec in SHIPPED or (place and kind == "hf") else str(Path(spec).resolve())
     if not is_fit(named):
-        raise UsageError(f"{shown(named)}: control characters or bytes that are no UTF-8 in the name: rename it")
+        raise UsageError(f"{shown(named)}: control characters or bytes that are not UTF-8 in the name: rename it")
     return named
 
 
 def is_name(source: str) -> bool:
-    """Whether a data set has this name on every machine, and is no place on this one."""
+    """Whether a data set has this name on every machine, and is not a place on this one."""
     return source in SHIPPED or (source.startswith("hf:") and not source.startswith("hf:/"))
 
 
 def channels_of(spec: str, size: int, channels: int | None) -> int:
-    """The channels that pictures are read with. Raises UsageError for a size or channels that cannot be."""
+    """The channels that pictures are read with. Raises UsageError for an invalid size or channels."""
     if channels is None:
         channels = 1 if spec.partition(":")[0] in (BUNDLED_NAME, FULL_NAME) else 3
     if channels not in MODES:
@@ -105,7 +105,7 @@ def channels_of(spec: str, size: int, channels: int | None) -> int:
 
 
 def fashion_files(spec: str) -> list[Path] | None:
-    """The files of Fashion-MNIST that `spec` names, None where it names other data."""
+    """The files of Fashion-MNIST that `spec` names, None if it names other data."""
     kind, _, place = spec.partition(":")
     if spec == BUNDLED_NAME:
         return [bundled.BUNDLED]
@@ -124,8 +124,8 @@ def find(spec: str, report: Report = to_stderr, *, test_only: bool = False) -> S
     source = _find(spec, report)
     if "train" not in source.parts and not test_only:
         raise DataError(
-            f"{source.place}: no train part, only {' and '.join(source.parts)}: `mnas evaluate` takes that, all else "
-            "learns from a train part: put one beside it"
+            f"{source.place}: no train part, only {' and '.join(source.parts)}: `mnas evaluate` takes that, everything "
+            "else learns from a train part: put one beside it"
         )
     return replace(source, classes=class_names(source.place, source.classes))
 
@@ -146,7 +146,7 @@ def _find(spec: str, report: Report) -> Source:
 
 
 def name_and_classes(spec: str) -> tuple[str, tuple[str, ...]]:
-    """The name and the classes of the data set that `spec` names, with no look at its pictures. Raises as `load`."""
+    """The name and the classes of the data set that `spec` names, without looking at its pictures. Raises as `load`."""
     kind = spec.partition(":")[0]
     if kind in (BUNDLED_NAME, FULL_NAME):
         return kind, fashion.CLASSES
@@ -155,7 +155,7 @@ def name_and_classes(spec: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _resized(name: str, files: Sequence[Path], size: int, channels: int, crop: float, report: Report) -> Dataset:
-    """Fashion-MNIST out of `files` at another size or with its grey repeated as RGB, through the cache."""
+    """Fashion-MNIST from `files` at another size or with its grey repeated as RGB, through the cache."""
     place = files[0].parent
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     entry = cache.entry([name, str(place.resolve()), stats, size, channels, crop])

@@ -27,7 +27,7 @@ try:
 except ImportError:
     READS_HEIC = False
 
-# Kinds that depend on how Pillow was built, with the question that it answers.
+# Kinds that depend on how Pillow was built, with the feature to ask it for.
 BUILT_IN = {".webp": "webp", ".avif": "avif", ".jp2": "jpg_2000", ".j2k": "jpg_2000", ".jpx": "jpg_2000"}
 HEIC = frozenset([".heic", ".heif", ".hif"])
 ORDINARY = frozenset(
@@ -46,16 +46,16 @@ Choose = Callable[[int, int], Box]
 
 
 def why_not_read(suffix: str) -> str:
-    """For files of a suffix that is none of `SUFFIXES`: the reason in words, and what to do; empty for no suffix."""
+    """For files whose suffix is not in `SUFFIXES`: the reason in words, and what to do; empty for no suffix."""
     if suffix in HEIC:
-        return f"what reads them is not there: {how_to_install('heic')}"
+        return f"the package that reads them is missing: {how_to_install('heic')}"
     if suffix in BUILT_IN:
         return "this Pillow cannot read them: install a newer one, or convert them"
-    return "no kind of picture that is read" if suffix.startswith(".") else ""
+    return "not a supported kind of picture" if suffix.startswith(".") else ""
 
 
 def left_out_in_words(left_out: Counter[str]) -> str:
-    """Which files were not looked at, and why, of numbers by suffix or by what was wrong with them."""
+    """Which files were not looked at, and why, from counts by suffix or by what was wrong with them."""
     reasons = [(count, kind, why_not_read(kind)) for kind, count in left_out.most_common(MOST_TOLD)]
     words = [f"{count} {shown(kind)}" + (f" ({why})" if why else "") for count, kind, why in reasons]
     rest = left_out.total() - sum(count for count, *_ in reasons)
@@ -63,7 +63,7 @@ def left_out_in_words(left_out: Counter[str]) -> str:
 
 
 class BrokenPictureError(DataError):
-    """A file that is no picture, or is damaged."""
+    """A file that is not a picture, or is damaged."""
 
 
 def centre(share: float) -> Choose:
@@ -78,7 +78,7 @@ def centre(share: float) -> Choose:
 
 
 def steps(size: int, channels: int, crop: float) -> dict[str, str]:
-    """What `decode` does to a picture, step by step and in words: whoever uses a network has to do the same."""
+    """What `decode` does to a picture, step by step in words: every user of a network has to do the same."""
     share = "" if crop == 1 else f" of {crop:g} times the shorter side"
     return {
         "decoding": "the whole picture at its full resolution, turned upright as its EXIF orientation says, "
@@ -101,7 +101,7 @@ def decode(data: bytes, size: int, channels: int, crop: float = 1.0, *, draft: b
 def cut(data: bytes, choose: Choose, size: int, channels: int, *, draft: bool = False) -> Image.Image:
     """A part of the picture in `data`, as `size` x `size` pixels in the mode for `channels`.
 
-    `choose` is given width and height of the upright picture. `draft` decodes a JPEG at 1/2, 1/4 or 1/8 where that is
+    `choose` is given width and height of the upright picture. `draft` decodes a JPEG at 1/2, 1/4 or 1/8 if that is
     enough: many times faster, and not quite the pixels that an app sees. Raises BrokenPictureError.
     """
     try:
@@ -112,14 +112,14 @@ def cut(data: bytes, choose: Choose, size: int, channels: int, *, draft: bool = 
     except Image.DecompressionBombError as error:
         raise BrokenPictureError(f"more than {LARGEST / 1e6:.0f} million pixels: make it smaller") from error
     except UnidentifiedImageError as error:
-        raise BrokenPictureError(what_it_is(data[:100]) or "no picture, or of an unknown kind") from error
+        raise BrokenPictureError(what_it_is(data[:100]) or "not a picture, or of an unknown kind") from error
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files.
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise BrokenPictureError(reason) from error
 
 
 def cut_image(image: Image.Image, choose: Choose, size: int, channels: int, *, draft: bool = False) -> Image.Image:
-    """As `cut`, of a picture that is open, whatever its mode; resized bilinearly with anti-aliasing."""
+    """As `cut`, for a picture that is open, in any mode; resized bilinearly with anti-aliasing."""
     width, height = image.size
     turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
     left, upper, right, lower = choose(*((height, width) if turned else (width, height)))
@@ -153,9 +153,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _quiet() -> None:
-    """A picture's faults are told in a line that names it; Pillow and libtiff would print theirs beside that.
+    """Silences Pillow and libtiff: a picture's faults are reported in a line that names it.
 
-    Filters are set once and for the process: `warnings.catch_warnings` is not safe in threads.
+    Filters are set once, for the whole process: `warnings.catch_warnings` is not safe in threads.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""From a source of pictures to a data set: small ones decoded once into the cache, large ones as they are needed."""
+"""From a source of pictures to a data set: small ones decoded once into the cache, large ones as needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mnascli.data.streamed import CHUNK, StreamedImages
 
 OnBroken = Literal["skip", "stop"]
 
-# What decoded pictures may take in the cache: about what stays in the page cache of a laptop.
+# What decoded pictures may take up in the cache: about what stays in the page cache of a laptop.
 CACHED_BYTES = 2 * 1000**3
 
 
@@ -57,7 +57,7 @@ def prepare(
         name: Split(images := _images(*part, size, channels, crop), images.pictures.labels)
         for name, part in parts.items()
     }
-    counted = next(part for _, part in parts.values() if len(part.numbers))  # train, where that is there
+    counted = next(part for _, part in parts.values() if len(part.numbers))  # train, if it exists
     mean, second = counted.moments.mean(0, dtype=np.float64)
     std = np.sqrt(np.maximum(second - mean**2, SMALLEST_STD**2))
     return Dataset(
@@ -78,13 +78,13 @@ def count_of(source: Source) -> int:
 
 
 def is_large(count: int, size: int, channels: int) -> bool:
-    """Whether so many pictures are decoded whenever they are needed, for they would fill the cache."""
+    """Whether so many pictures are decoded whenever they are needed, because they would fill the cache."""
     return count * size * size * channels > CACHED_BYTES
 
 
 def entries(source: Source, size: int, channels: int, crop: float) -> tuple[Path, Path]:
-    """Where the cache keeps what is known of the pictures, and the decoded pictures."""
-    kinds = sorted(SUFFIXES)  # with another Pillow other pictures can be read
+    """Where the cache keeps what is known about the pictures, and the decoded pictures."""
+    kinds = sorted(SUFFIXES)  # another Pillow can read other pictures
     looked_at = cache.entry(["looked at", source.identity, kinds, channels])
     return looked_at, cache.entry(["decoded", source.identity, kinds, size, channels, crop])
 

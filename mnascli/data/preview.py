@@ -1,4 +1,4 @@
-"""What a data set will be, told without looking at all of its pictures: for a plan that has to be there in seconds."""
+"""What a data set will be, without looking at all of its pictures: for a plan that must be ready in seconds."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from mnascli.data.preparing import OnBroken, count_of, entries, hash_of, is_larg
 from mnascli.data.source import Chosen, Pictures, Source
 from mnascli.data.streamed import StreamedImages, in_threads
 
-FEW = 48  # pictures that are decoded, from all over the training part
+FEW = 48  # pictures that are decoded, spread over the training part
 
 
 @dataclass(frozen=True)
 class Preview:
-    """`dataset` has the classes and sizes of the parts, but a few pictures stand for all of them, again and again.
+    """`dataset` has the classes and sizes of the parts, but a few pictures stand in for all of them, over and over.
 
     `exact` is False where the pictures have not been looked at yet: broken ones and copies may still change the sizes,
-    and the hash is empty. `prepare_s` is how long preparing them would take, about.
+    and the hash is empty. `prepare_s` is roughly how long preparing them would take.
     """
 
     dataset: Dataset
@@ -69,7 +69,7 @@ def preview(
 ) -> Preview:
     """The preview of what `load` would give. A few pictures are decoded and nothing is written.
 
-    Raises UsageError and DataError as `load` does, but for what only a look at all pictures can tell.
+    Raises UsageError and DataError as `load` does, except for what only looking at all pictures can show.
     """
     named = from_anywhere(spec)
     channels = channels_of(spec, size, channels)
@@ -122,7 +122,7 @@ def _of_source(
 
 
 def _labels(source: Source) -> dict[str, Labels]:
-    """The labels of all parts as they will be if every picture is whole and there are no copies."""
+    """The labels of all parts as they will be if every picture is intact and there are no copies."""
     missing = [part for part in PARTS if part not in source.parts]
     labels = {part: pictures.labels for part, pictures in source.parts.items()}
     if missing:
@@ -138,7 +138,7 @@ def _labels(source: Source) -> dict[str, Labels]:
 def _decoded(
     pictures: Pictures, size: int, channels: int, crop: float, on_broken: OnBroken
 ) -> tuple[npt.NDArray[np.int64], Images]:
-    """Numbers and pixels of a few pictures that are whole. Raises DataError where there is none."""
+    """Numbers and pixels of a few intact pictures. Raises DataError if there is none."""
     chosen = _spread(len(pictures.labels))
 
     def read(number: int) -> Images | DataError:
@@ -157,7 +157,7 @@ def _decoded(
 
 
 def _spread(count: int) -> npt.NDArray[np.int64]:
-    """Numbers of a few out of `count`, from all over them: of folders that are read in order, from every class."""
+    """A few numbers below `count`, spread evenly: with folders read in order, from every class."""
     return np.unique(np.linspace(0, count - 1, min(FEW, count)).astype(np.int64))
 
 

@@ -1,4 +1,4 @@
-"""What a file is that is not what its name says: told by its first bytes."""
+"""What a file is that is not what its name says: recognised by its first bytes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from mnascli.data.extras import how_to_install
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
-LEADING = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, blanks
+LEADING = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, white space
 SIGNS = (
-    (b"version https://git-lfs", "a Git LFS pointer in place of the file: `git lfs pull` fetches it"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file: `git lfs pull` fetches it"),
     (b"\x1f\x8b", "compressed with gzip: unpack it first"),
     (b"BZh", "compressed with bzip2: unpack it first"),
     (b"\xfd7zXZ\x00", "compressed with xz: unpack it first"),
@@ -21,16 +21,16 @@ SIGNS = (
 
 
 def what_it_is(head: bytes) -> str | None:
-    """What begins with `head` (64 bytes or more, or all there is) and what to do about it; None where nothing tells."""
+    """What begins with `head` (64 bytes or more, or the whole file) and what to do about it; None if unrecognised."""
     if not head:
         return "empty"
     text = head.lstrip(LEADING)
     if text.lower().startswith(PAGES):
-        return "a web page: the download answered with a page in place of the file: fetch the file itself"
+        return "a web page: the download returned a page instead of the file: fetch the file itself"
     if text.startswith(b"<?xml"):
-        return "an XML text, as a server answers that has no such file: fetch the file itself"
+        return "an XML text, as a server returns if it has no such file: fetch the file itself"
     if text.startswith(b"{"):
-        return "a JSON text, as a server answers that has no such file: fetch the file itself"
+        return "a JSON text, as a server returns if it has no such file: fetch the file itself"
     if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
-        return f"a HEIC picture: what reads it is not there: {how_to_install('heic')}, or convert it"
+        return f"a HEIC picture: the package that reads it is missing: {how_to_install('heic')}, or convert it"
     return next((what for sign, what in SIGNS if text.startswith(sign)), None)

@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from mnascli.data.arrays import DataError, Labels
 
-# What the parts are called by those who publish data. An evaluation part is what of the other two is not there.
+# What publishers of data call the parts. An evaluation part is whichever of the other two is missing.
 PART_NAMES = {
     "train": ("train", "training", "trainset", "trn"),
     "validation": ("validation", "validate", "validating", "valid", "val", "valset", "dev", "devset"),
     "test": ("test", "testing", "tests", "testset", "tst", "holdout"),
     "evaluation": ("eval", "evaluation", "evaluate", "evalset"),
 }
-# What may stand beside that: train_set, TestImages, val2017.
+# What may be attached to that: train_set, TestImages, val2017.
 FILLERS = frozenset(["set", "data", "dataset", "image", "images", "img", "imgs", "pictures", "split", "part"])
 
 
@@ -32,7 +32,7 @@ class Pictures(Protocol):
         ...
 
     def read(self, number: int) -> bytes:
-        """The encoded picture. Raises OSError or DataError where it cannot be had."""
+        """The encoded picture. Raises OSError or DataError if it cannot be read."""
         ...
 
     def name(self, number: int) -> str:
@@ -42,9 +42,9 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """All pictures of a data set: `parts` has train, and validation and test where they are ready-made.
+    """All pictures of a data set: `parts` has train, and validation and test if they are ready-made.
 
-    Without train it can be tested on and nothing else.
+    Without train it can only be tested on.
     `identity` changes when any picture, label or class does. `place` is what errors name.
     """
 
@@ -74,20 +74,20 @@ class Chosen:
 
 
 def words_of(name: str) -> list[str]:
-    """The words in a name, in small letters: ValSet-2017 is val, set."""
+    """The words in a name, in lower case: ValSet-2017 is val, set."""
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
 def part_of(words: Iterable[str]) -> str | None:
-    """The part that one of the words names, of `PART_NAMES`; None where none does."""
+    """The part that one of the words names, of `PART_NAMES`; None if none does."""
     words = set(words)
     return next((part for part, names in PART_NAMES.items() if words.intersection(names)), None)
 
 
 def parts_called(place: str, names: Iterable[str]) -> dict[str, str]:
-    """Which names are those of parts and of nothing else: part -> name; `test` comes before `test2` or `test_images`.
+    """Which names are those of parts and nothing else: part -> name; `test` comes before `test2` or `test_images`.
 
-    Raises DataError for two that are as good.
+    Raises DataError for two equally good names.
     """
     found: dict[str, str] = {}
     for name in sorted(names, key=lambda name: part_of([name.lower()]) is None):
@@ -102,10 +102,10 @@ def parts_called(place: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def settle(place: str, parts: Mapping[str, str], report: Callable[[str], None]) -> dict[str, str]:
-    """Parts (-> what they are called) as train, validation and test; tells where one serves as another.
+    """Parts (-> what they are called) as train, validation and test; reports if one serves as another.
 
-    A validation part without a test part is the test part, as ImageNet is used: what is published as `val` measures
-    the final network, so the search must not see it.
+    A validation part without a test part is the test part, as is usual for ImageNet: the published `val` measures the
+    final network, so the search must not see it.
     """
     settled = dict(parts)
     evaluation = settled.pop("evaluation", None)
@@ -114,7 +114,7 @@ def settle(place: str, parts: Mapping[str, str], report: Callable[[str], None]) 
         if free:
             settled[free[0]] = evaluation
         else:
-            report(f"{place}: {evaluation} is not used: it has a validation and a test part already")
+            report(f"{place}: {evaluation} is not used: there already are a validation and a test part")
     if "validation" in settled and "test" not in settled:
         settled["test"] = settled.pop("validation")
         rest = "; validation is held out of train" if "train" in settled else ""
@@ -123,7 +123,7 @@ def settle(place: str, parts: Mapping[str, str], report: Callable[[str], None]) 
 
 
 def check_classes(place: str, classes: Sequence[str], parts: Mapping[str, Pictures]) -> None:
-    """Raises DataError for one class only, and for a class without pictures in a part."""
+    """Raises DataError for a single class, and for a class without pictures in a part."""
     if len(classes) < 2:
         raise DataError(f"{place}: {len(classes)} class only: at least two classes are needed")
     for part, pictures in parts.items():

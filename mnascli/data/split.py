@@ -11,15 +11,15 @@ from hashlib import blake2b
 
 
 def digest(data: bytes) -> bytes:
-    """16 bytes that stand for `data`, evenly distributed."""
+    """A 16-byte digest of `data`, evenly distributed."""
     return blake2b(data, digest_size=16).digest()
 
 
 def divide(digests: Sequence[bytes], labels: Sequence[int], sizes: Mapping[int, Sequence[int]]) -> list[list[int]]:
     """Indices of the images in each part; `sizes[label]` are the parts' sizes for a class, and one more takes the rest.
 
-    Parts are filled in order of the digests, so an image belongs where all its copies are: a part may get a few more
-    than was asked. Indices within a part ascend.
+    Parts are filled in order of the digests, so an image goes where all its copies are: a part may get a few more
+    than asked for. Indices within a part ascend.
     """
     by_class: dict[int, list[int]] = {}
     for index, label in enumerate(labels):

@@ -15,15 +15,15 @@ from mnascli.data.picture import Choose, centre, cut, to_pixels
 from mnascli.data.source import Chosen, Pictures
 
 T = TypeVar("T")
-CHUNK = 256  # pictures that are worked on between two looks at the results
+CHUNK = 256  # pictures that are worked on between two checks of the results
 
 
 @dataclass(frozen=True)
 class StreamedImages:
     """uint8 pixels (N, size, size, channels), decoded on access by as many threads as there are cores.
 
-    Every index that numpy takes along the first axis gives what an array would give. Raises DataError naming a
-    picture that cannot be read any more.
+    Every index that numpy accepts along the first axis gives what an array would give. Raises DataError naming a
+    picture that can no longer be read.
     """
 
     pictures: Pictures
@@ -48,7 +48,7 @@ class StreamedImages:
         return pixels
 
     def first(self, count: int) -> StreamedImages:
-        """The first so many pictures."""
+        """The first `count` pictures."""
         return replace(self, pictures=Chosen(self.pictures, np.arange(min(count, len(self)))))
 
     def cut(self, number: int, choose: Choose, *, draft: bool = False) -> Image.Image:
@@ -56,7 +56,7 @@ class StreamedImages:
         try:
             return cut(self.pictures.read(number), choose, self.size, self.channels, draft=draft)
         except (OSError, DataError) as error:
-            raise DataError(f"{self.pictures.name(number)}: cannot be read any more: {error}") from error
+            raise DataError(f"{self.pictures.name(number)}: can no longer be read: {error}") from error
 
     def _decode(self, number: int) -> Images:
         return to_pixels(self.cut(number, centre(self.crop)))

@@ -1,7 +1,7 @@
 """Tar shards in the format of webdataset: `key.jpg` beside `key.cls` (a number or a class name) or `key.json`.
 
-The shards are indexed once and then read at random, so that shuffling is whole and a training resumes exactly; they
-must be local files for that.
+The shards are indexed once and then read in random order, so that shuffling is complete and a training resumes exactly;
+they must be local files for that.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from mnascli.data.picture import SUFFIXES, left_out_in_words
 from mnascli.data.source import Pictures, Source, check_classes, part_of, settle, words_of
 from mnascli.errors import UsageError
 
-NAMES = "classes.txt"  # beside the shards: a class name a line
+NAMES = "classes.txt"  # beside the shards: one class name per line
 
 
 @dataclass(frozen=True)
 class Members:
-    """Pictures inside of uncompressed tar files: of each its shard, and offset and size in bytes there."""
+    """Pictures inside uncompressed tar files: for each its shard, and offset and size in bytes there."""
 
     shards: tuple[str, ...]
     where: npt.NDArray[np.int64]  # (N, 3)
@@ -56,8 +56,8 @@ class Members:
 def find(pattern: str, report: Report) -> Source:
     """The pictures of the shards that `pattern` names: braces, wildcards, or a folder of .tar files.
 
-    A shard belongs to the part that its name says (`imagenet-val-000.tar`), to train where it says none.
-    Raises UsageError where there are none or webdataset is not installed, DataError for shards that cannot be used.
+    A shard belongs to the part that its name says (`imagenet-val-000.tar`), to train if it says none.
+    Raises UsageError if there are none or webdataset is not installed, DataError for shards that cannot be used.
     """
     webdataset = extra("webdataset", "webdataset")
     shards = _expand(pattern, webdataset)
@@ -121,7 +121,7 @@ def _index(
 
 
 def _samples(shard: str, split_name: Any) -> Iterator[tuple[str, tuple[int, int] | None, int | str | None, list[str]]]:
-    """Key, (offset, size) of the picture, label and suffixes of all else of each sample of a shard.
+    """Key, (offset, size) of the picture, label and suffixes of everything else for each sample of a shard.
 
     In one pass over its headers.
     """
@@ -161,7 +161,7 @@ def _label(data: bytes, kind: str, member: str) -> int | str:
 
 
 def _class_names(file: Path, labels: list[int | str]) -> list[str]:
-    """The classes: the lines of `file` where there is one, else the labels as they are."""
+    """The classes: the lines of `file` if there is one, else the labels as they are."""
     numbered = all(isinstance(label, int) for label in labels)
     if file.is_file():
         try:
@@ -169,7 +169,7 @@ def _class_names(file: Path, labels: list[int | str]) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{file}: cannot be read as text: {error}") from error
         names = [line.strip() for line in lines if line.strip()]
-        # ImageNet has two classes that are called crane; where labels are numbers, that is no harm.
+        # ImageNet has two classes that are called crane; if labels are numbers, that does no harm.
         times = Counter(names)
         return [f"{name} ({n})" if numbered and times[name] > 1 else name for n, name in enumerate(names)]
     if numbered:

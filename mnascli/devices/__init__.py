@@ -1,1 +1,1 @@
-"""Devices that run .tflite files: what there is, opening one, measuring on it."""
+"""Devices that run .tflite files: which exist, opening one, measuring on it."""

@@ -33,18 +33,18 @@ def add_profile(
     python: str = "",
     replace: bool = False,
 ) -> tuple[Path, Profile, DeviceInfo]:
-    """Write `devices/<name>.yaml` in the user's configuration folder: its path, content, and the device as it is now.
+    """Write `devices/<name>.yaml` to the user's configuration folder; returns path, content, and the device as it is.
 
-    Exactly one of `address` (where a device of that `kind` is) and `device` is given. What is not given comes from the
-    profile `base`, or from the one that matches the device. Raises UsageError for values that do not fit, NoDeviceError
-    or DeviceLostError if the device cannot be reached; then nothing is written.
+    Exactly one of `address` (where a device of that `kind` is) and `device` is given. Whatever is not given comes from
+    the profile `base`, or from the one that matches the device. Raises UsageError for values that do not fit,
+    NoDeviceError or DeviceLostError if the device cannot be reached; then nothing is written.
     """
     if bool(address) == bool(device):
         raise UsageError("give either --address (a board reached over ssh) or --device (one that is listed)")
     path = config_home() / "devices" / f"{name}.yaml"
     if path.exists() and not replace:
         raise UsageError(f"{path} exists already: choose another name, or give --replace")
-    # Before anything is asked of the device: a name or address that cannot be one is not to reach a shell.
+    # Before the device is contacted: an impossible name or address must not reach a shell.
     match: dict[str, Any] = {"kind": kind if address else "host"}
     parse(Profile, {"name": name, "match": match, "address": address}, f"profile '{name}'")
     info = _look_at_address(kind, name, address, python) if address else find_device(device)
@@ -82,7 +82,7 @@ def parse_cores(text: str) -> tuple[int, ...] | None:
 def _look_at_address(kind: str, name: str, address: str, python: str) -> DeviceInfo:
     look = backend(kind).at_address
     if look is None:
-        raise UsageError(f"devices of kind {kind} have no address: give one of the list with --device")
+        raise UsageError(f"devices of kind {kind} have no address: give one from the list with --device")
     return look(name, address, python)
 
 

@@ -1,4 +1,4 @@
-"""The table of device kinds: what the rest of mnas asks of each. A new kind is a folder and a line in it."""
+"""The table of device kinds: what the rest of mnas asks each. A new kind is a folder and a line in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnascli.errors import UsageError
 if TYPE_CHECKING:
     from mnascli.devices.profiles import Profile
 
-# Where the BACKEND of each kind stands, imported when it is asked for; `mnas devices list` shows them in this order.
+# Where the BACKEND of each kind is, imported when needed; `mnas devices list` shows them in this order.
 KINDS = {
     "host": "mnascli.devices.host",
     "adb": "mnascli.devices.adb.backend",
@@ -36,27 +36,27 @@ class Backend:
     """One kind of device. All of it may raise NoDeviceError and DeviceError."""
 
     list: Callable[[], list[DeviceInfo]]
-    """Every device of the kind, also those that cannot be used. Never raises for a device: it is a line of the list."""
+    """Every device of the kind, including unusable ones. Never raises for a device: that is a line of the list."""
 
     open: Callable[[DeviceInfo, Profile], Device]
     """A device that `list` shows as ready, with a profile for its kind."""
 
     set_up: Callable[[DeviceInfo, Path | None, Path | None], dict[str, Any]]
-    """Bring what runs models there: a program of the user's (None: the official one), tried on a reference model.
+    """Install what runs models there: the user's program (None: the official one), tried on a reference model.
 
-    What was brought, by name. Raises UsageError where there is nothing to bring."""
+    Returns what was installed, by name. Raises UsageError if there is nothing to install."""
 
     cores: Callable[[DeviceInfo], Sequence[Core]]
     """The cores that a profile may name."""
 
     named: Callable[[str], DeviceInfo | None] = _names_none
-    """The device of that very name where this can be told without looking for any other, else None."""
+    """The device of exactly that name if this is known without looking for any other, else None."""
 
     host_cores: Callable[[Setup], tuple[int, ...]] = _uses_none
-    """Which cores of this machine it measures on: no training may run on them meanwhile."""
+    """The cores of this machine that it measures on: no training may run on them meanwhile."""
 
     limited_room: bool = False
-    """Whether a model may be too large for the room that is free on it."""
+    """Whether a model may be too large for the free space on it."""
 
     at_address: Callable[[str, str, str], DeviceInfo] | None = None
     """For kinds that are reached by a profile's address: a look at (name, address, python). None for all others."""
@@ -64,15 +64,15 @@ class Backend:
 
 @cache
 def backend(kind: str) -> Backend:
-    """The row of a kind. Raises UsageError for one that is not in the table."""
+    """The table's row for a kind. Raises UsageError for one that is not in the table."""
     if kind not in KINDS:
-        raise UsageError(f"no kind of device '{kind}': there are {', '.join(KINDS)}")
+        raise UsageError(f"no kind of device '{kind}': available: {', '.join(KINDS)}")
     found = import_module(KINDS[kind]).BACKEND
     assert isinstance(found, Backend)
     return found
 
 
 def require_cpu(info: DeviceInfo, profile: Profile) -> None:
-    """For kinds that know no accelerator. Raises UsageError for a profile that asks for one."""
+    """For kinds without accelerators. Raises UsageError for a profile that asks for one."""
     if profile.accelerator != "cpu":
         raise UsageError(f"profile '{profile.name}': accelerator: {info.name} runs models on its cpu only")

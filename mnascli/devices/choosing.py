@@ -2,7 +2,7 @@
 
 A session counts when
 
-- it began on a device that was cool enough and did not begin to throttle in it,
+- it began on a device that was cool enough and that did not begin to throttle during it,
 - the runs in it agree ((p95 - p5) / median within `max_spread`), and
 - the reference model on either side of it was within `max_drift` of its normal time.
 
@@ -12,11 +12,11 @@ it runs a third faster than it does for long, and one such session must not beco
 
 A `shared` machine is never quiet: other work interrupts single runs, and a neighbour on the same physical core slows
 all of them down by a third and more, for milliseconds or hours. There the fastest tenth of a session's runs counts,
-those that nothing interrupted. Its median, which is the 5th percentile of all runs, is the session's time, brought to
-the reference's normal time: what a neighbour takes, it takes from both. That holds
-only where the neighbour was there for both, so a session counts only if the two references beside it agree within
-`max_difference`. The fastest sessions are there those whose reference was wrong, so the result is the middle group of
-`keep` sessions, which has to agree as well. benchmarks/devices/retest.py shows what that is worth.
+those that nothing interrupted. Its median, which is the 5th percentile of all runs, is the session's time, scaled to
+the reference's normal time: a neighbour slows both alike. This holds only if the neighbour was there for both, so a
+session counts only if the two references beside it agree within `max_difference`. Here the fastest sessions are those
+whose reference was wrong, so the result is the middle group of `keep` sessions, which have to agree as well.
+benchmarks/devices/retest.py shows what that is worth.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from mnascli.devices.device import Conditions, Session, percentile
 from mnascli.devices.discipline import Cooling, Discipline
 
-FASTEST = 0.1  # share of the runs of a session that counts on a shared machine
+FASTEST = 0.1  # share of a session's runs that counts on a shared machine
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Timed:
 
 
 def time_ms(session: Session, discipline: Discipline) -> float:
-    """What a session says that its model takes: the median of the runs that count."""
+    """A session's time for its model: the median of the runs that count."""
     return session.p5_ms if _only_fastest_count(session, discipline) else session.median_ms
 
 
@@ -52,19 +52,19 @@ def interval_ms(session: Session, discipline: Discipline) -> tuple[float, float]
 
 
 def _only_fastest_count(session: Session, discipline: Discipline) -> bool:
-    """Of a device that gives no single runs all have to count, also on a shared machine."""
+    """If a device does not report single runs, all of them count, even on a shared machine."""
     return discipline.shared and bool(session.samples_ms)
 
 
 def scale(timed: Timed, discipline: Discipline, normal_ms: float | None) -> float:
-    """What brings the times of a session to the normal speed of its device; 1 but on a shared machine."""
+    """The factor that scales a session's times to its device's normal speed; 1 except on a shared machine."""
     if not discipline.shared or not timed.references_ms or not normal_ms:
         return 1.0
     return normal_ms / min(timed.references_ms)
 
 
 def choose(timed: Sequence[Timed], discipline: Discipline, normal_ms: float | None) -> tuple[list[int], str]:
-    """The indices of the sessions to keep, and why they are not to be believed ('' if they are)."""
+    """The indices of the sessions to keep, and why they cannot be trusted ('' if they can)."""
     objections = [_objection(one, discipline, normal_ms) for one in timed]
     counting = [index for index, objection in enumerate(objections) if not objection]
     keep = discipline.keep

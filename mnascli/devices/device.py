@@ -1,6 +1,6 @@
 """What a device is: something that runs one .tflite file and says how long it took, and under which conditions.
 
-A device only runs. How often, in which order, what is believed and what is done again is decided once, in
+A device only runs. How often, in which order, what is trusted and what is repeated is decided once, in
 `measuring`, above every kind of device. Times are milliseconds, temperatures degrees Celsius, clocks MHz.
 """
 
@@ -32,7 +32,7 @@ class ModelError(DeviceError):
 
 
 class DeviceLostError(DeviceError):
-    """The device cannot be used now (cable, network, power, no room, an unplugged core), but perhaps later.
+    """The device cannot be used now (cable, network, power, no space, an unplugged core), but perhaps later.
 
     `Device.probe` raises it too until it may.
     """
@@ -58,9 +58,9 @@ class Setup:
 
 @dataclass(frozen=True)
 class Conditions:
-    """The state of the device at one moment; None: this device does not tell.
+    """The state of the device at one moment; None: this device does not report it.
 
-    `cores` are those the run is really pinned to (empty: unpinned). `runtime` names what runs the model, with its
+    `cores` are those the run is actually pinned to (empty: unpinned). `runtime` names what runs the model, with its
     version or sha256. `thermal_status` is 0 for cool and grows with throttling (Android's scale). `load` is the
     number of runnable tasks, averaged over a minute.
     """
@@ -86,8 +86,8 @@ class Conditions:
 class Session:
     """The runs of one model in one go, after its warm-up.
 
-    `samples_ms` holds every run, in order; it is empty where the device reports only a summary (`benchmark_model`).
-    `note` says what the device does not show of how it ran the model, '' if it shows all.
+    `samples_ms` holds every run, in order; it is empty if the device reports only a summary (`benchmark_model`).
+    `note` says what the device does not show about how it ran the model, '' if it shows everything.
     """
 
     median_ms: float
@@ -106,7 +106,7 @@ class Session:
 
     @classmethod
     def from_samples(cls, samples_ms: Sequence[float], before: Conditions, after: Conditions) -> Session:
-        """Summarise raw runs. Raises DeviceError for samples that no run can have given (none, or not above 0)."""
+        """Summarise raw runs. Raises DeviceError for impossible samples (none, or not above 0)."""
         if not samples_ms or min(samples_ms) <= 0:
             raise DeviceError("the device reported no run, or one that took no time: its numbers are not used")
         return cls(
@@ -133,7 +133,7 @@ class Session:
 
 
 def read_model(path: Path) -> tuple[bytes, str]:
-    """The bytes of a .tflite file and their sha256. Raises UsageError for a file that is none or cannot be read."""
+    """The bytes of a .tflite file and their sha256. Raises UsageError for a file that is not one or cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -179,7 +179,7 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Core:
-    """One CPU core; `max_mhz` is None where the machine does not tell."""
+    """One CPU core; `max_mhz` is None if the machine does not report it."""
 
     index: int
     max_mhz: float | None = None
@@ -205,7 +205,7 @@ class Probe:
 def fastest_cores(cores: Sequence[Core], count: int = 1) -> tuple[int, ...]:
     """The `count` online cores of the highest maximum frequency, the highest-numbered first.
 
-    Phones number their big cores last, and core 0 takes most interrupts, so of equals the last is the best.
+    Phones number their big cores last, and core 0 takes most interrupts, so the last of several equals is the best.
     """
     online = [core for core in cores if core.online]
     online.sort(key=lambda core: (core.max_mhz or 0.0, core.index), reverse=True)
@@ -221,15 +221,15 @@ def require_cores(name: str, wanted: Literal["auto"] | Sequence[int], there: Seq
 
 
 def slug(text: str) -> str:
-    """A text as a part of a name: 'Pixel 6 Pro' is 'pixel-6-pro'."""
+    """A text as part of a name: 'Pixel 6 Pro' is 'pixel-6-pro'."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 class Device(Protocol):
     """One device, opened with its setup. Not safe for several threads at once.
 
-    `name` is what the user types, `serial` tells twins apart. `fingerprint` names everything but the setup on which a
-    latency depends (the very device, its OS build, the runtime with version or sha256): latencies are kept under it.
+    `name` is what the user types, `serial` tells twins apart. `fingerprint` names everything except the setup that a
+    latency depends on (the very device, its OS build, the runtime with version or sha256): latencies are kept under it.
     """
 
     @property
@@ -244,7 +244,7 @@ class Device(Protocol):
     def setup(self) -> Setup: ...
 
     def probe(self) -> Probe:
-        """Look closely; takes up to some seconds. Raises DeviceError."""
+        """Look closely; takes up to a few seconds. Raises DeviceError."""
         ...
 
     def run(
@@ -253,12 +253,12 @@ class Device(Protocol):
         """Warm up, then run the model until both `runs` and `min_s` are reached; a fresh interpreter every time.
 
         Sends the model first if the device does not hold it. Raises ModelError if the model is at fault or is not
-        done in `timeout_s`, DeviceLostError if the device went away; the next call works again if it is back.
+        done within `timeout_s`, DeviceLostError if the device went away; the next call works again if it is back.
         """
         ...
 
     def release(self, model: Path) -> None:
-        """Remove the model from the device; nothing happens if it is not there. Never raises for a lost device."""
+        """Remove the model from the device; does nothing if it is not there. Never raises for a lost device."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How a latency is measured on a device: the numbers that stand in its profile."""
+"""How a latency is measured on a device: the numbers in its profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST_S = 86_400.0  # a day
 
 
 class Cooling(Schema):
-    """When a device is too warm to start a session, and how it is left to cool."""
+    """When a device is too warm to start a session, and how long it is left to cool."""
 
     max_temperature_c: float | None = Field(default=None, gt=0, le=200)
     max_thermal_status: int = Field(default=0, ge=0, le=100)
@@ -32,7 +32,7 @@ class Discipline(Schema):
     sessions: int = Field(default=3, ge=1, le=1000)
     keep: int = Field(default=3, ge=1, le=1000)
     round_min_s: float = Field(default=0.0, ge=0, le=LONGEST_S)
-    """A round takes at least this long, so that the sessions of a single model are spread in time too."""
+    """A round takes at least this long, so that the sessions of a single model are spread over time too."""
     max_spread: float = Field(default=0.15, gt=0)
     max_difference: float = Field(default=0.03, gt=0)
     retries: int = Field(default=3, ge=0, le=1000)

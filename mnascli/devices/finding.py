@@ -1,4 +1,4 @@
-"""Which devices there are, the one that a name means, and opening it. Imports nothing heavy."""
+"""Which devices exist, which one a name means, and opening it. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mnascli.errors import NoDeviceError, UsageError
 
 
 class AmbiguousDeviceError(UsageError):
-    """A name that several devices could be meant by."""
+    """A name that could mean several devices."""
 
 
 def list_devices() -> list[DeviceInfo]:
-    """Every device that can be seen, the host first, also those that cannot be used (with the reason)."""
+    """Every visible device, the host first, including those that cannot be used (with the reason)."""
     return [_with_profile(info) for kind in KINDS for info in backend(kind).list()]
 
 
 def _with_profile(info: DeviceInfo) -> DeviceInfo:
-    """A board has its profile already: it is one, whatever else would match it."""
+    """A board already has its profile: it comes from one, whatever else would match it."""
     if info.profile:
         return info
     profile = find_profile(info)
@@ -49,7 +49,7 @@ def open_found(info: DeviceInfo, profile: Profile | None = None) -> Device:
 
 
 def set_up_device(name: str, program: Path | None = None, reference: Path | None = None) -> dict[str, Any]:
-    """Bring to a device what runs models there; what was brought, by name. See `Backend.set_up`.
+    """Install on a device what runs models there; returns what was installed, by name. See `Backend.set_up`.
 
     Raises NoDeviceError if it cannot be used, UsageError for a program that does not fit, DeviceError if it does not
     start, MnasError if it cannot be fetched.
@@ -62,8 +62,8 @@ def set_up_device(name: str, program: Path | None = None, reference: Path | None
 def find_device(name: str, listing: Callable[[], list[DeviceInfo]] = list_devices) -> DeviceInfo:
     """The device of that name or serial, or the only one of that model ('pixel-6') or whose name begins so ('pixel').
 
-    Raises NoDeviceError, naming what there is, if there is none, AmbiguousDeviceError if there are several. `listing`
-    is asked only where the name alone does not tell.
+    Raises NoDeviceError, naming those that exist, if there is none, AmbiguousDeviceError if there are several.
+    `listing` is called only if the name alone is not enough.
     """
     for kind in KINDS:
         info = backend(kind).named(name)
@@ -78,9 +78,9 @@ def find_device(name: str, listing: Callable[[], list[DeviceInfo]] = list_device
         return found[0]
     if found:
         names = " and ".join(f"{info.name} (serial {info.serial})" for info in found)
-        raise AmbiguousDeviceError(f"'{name}' may mean {names}: say which")
+        raise AmbiguousDeviceError(f"'{name}' may mean {names}: name one of them")
     there = ", ".join(info.name for info in devices)
-    raise NoDeviceError(f"no device '{name}': there is {there} (see 'mnas devices list')")
+    raise NoDeviceError(f"no device '{name}': available: {there} (see 'mnas devices list')")
 
 
 def profile_of(name: str) -> Profile:

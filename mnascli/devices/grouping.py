@@ -1,4 +1,4 @@
-"""From the devices that a user names to pools of like ones, each with a name for its column of latencies."""
+"""From the devices that a user names to pools of identical ones, each with a name for its column of latencies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Alike = tuple[str, str, str]  # kind of connection, model, profile
 
 @dataclass(frozen=True)
 class Known:
-    """A device of an earlier time: its pool, its name and serial, and how it was asked for."""
+    """A device of an earlier session: its pool, its name and serial, and how it was asked for."""
 
     pool: str
     name: str
@@ -27,7 +27,7 @@ class Known:
 
 
 class Missing:
-    """A `Device` of an earlier time that is not there now. Looked for by `probe`, it is itself once it was found."""
+    """A `Device` of an earlier session that is missing now. `probe` looks for it; once found, it is that device."""
 
     def __init__(self, known: Known, profile: Profile) -> None:
         self.name, self.serial = known.name, known.serial
@@ -71,9 +71,9 @@ class Missing:
 def open_pools(names: Sequence[str], known: Sequence[Known]) -> list[Pool]:
     """One pool for each kind (model and profile) among some devices, given by name, serial, or profile (all that fit).
 
-    A pool is called after its device, or after the profile where it has several. Pools `known` from an earlier time
-    keep their names; of such a pool it is enough that one device is there: the others are in it as away, and so are
-    waited for. Raises NoDeviceError naming what there is, UsageError for a device named twice.
+    A pool is called after its device, or after the profile if it has several. Pools `known` from an earlier session
+    keep their names; for such a pool it is enough that one device is there: the others count as away, and so are
+    waited for. Raises NoDeviceError naming those that exist, UsageError for a device named twice.
     """
     kinds, missing = _by_kind(names, known)
     pools: list[Pool] = []
@@ -104,7 +104,7 @@ def open_pools(names: Sequence[str], known: Sequence[Known]) -> list[Pool]:
 def _by_kind(
     names: Sequence[str], known: Sequence[Known]
 ) -> tuple[dict[Alike, list[tuple[str, DeviceInfo]]], NoDeviceError | None]:
-    """The devices of each kind, with the name each was asked for by; and what was said of a known one that is gone."""
+    """The devices of each kind, with the name each was asked for by; and the error for a known one that is gone."""
     kinds: dict[Alike, list[tuple[str, DeviceInfo]]] = {}
     missing: NoDeviceError | None = None
     listing = cache(list_devices)  # each phone answers once, however many are named
@@ -127,7 +127,7 @@ def _by_kind(
 
 
 def _find(name: str, listing: Callable[[], list[DeviceInfo]]) -> list[DeviceInfo]:
-    """The device of that name or serial, or all that can be used of the profile of that name."""
+    """The device of that name or serial, or all usable devices of the profile of that name."""
     try:
         return [find_device(name, listing)]
     except MnasError:

@@ -35,7 +35,7 @@ class HostDevice(OnWorker):
         require_cores("host", chosen, usable)
         self.setup = Setup(cores=chosen, threads=threads)
         pinning = ",".join(str(core) for core in chosen)
-        # -P: the worker's folder holds modules of our own, which must not be taken for those it imports.
+        # -P: the worker's folder holds modules of our own, which must not shadow those it imports.
         command = [sys.executable, "-P", str(WORKER_FILE), "--cores", pinning, "--threads", str(threads)]
         self._worker = WorkerProcess(command, name="host")
 
@@ -47,7 +47,7 @@ class HostDevice(OnWorker):
     def probe(self) -> Probe:
         conditions = self._worker.conditions()
         usable = host_cores()
-        # Linux tells more cores than this process may use, in a container or under taskset.
+        # Linux reports more cores than this process may use, in a container or under taskset.
         fewer = len(usable) < (os.cpu_count() or 0)
         return Probe(
             info=host_info(),
@@ -61,14 +61,14 @@ class HostDevice(OnWorker):
 
 
 def host_cores() -> tuple[Core, ...]:
-    """The cores this process may run on, with their maximum clock; empty where a process cannot be pinned."""
+    """The cores this process may run on, with their maximum clock; empty if a process cannot be pinned."""
     if not hasattr(os, "sched_getaffinity"):
         return ()
     return tuple(Core(index, _max_mhz(index)) for index in sorted(os.sched_getaffinity(0)))
 
 
 def host_info() -> DeviceInfo:
-    """The line of this machine in the list of devices; starts nothing."""
+    """This machine's line in the list of devices; starts nothing."""
     return DeviceInfo(
         name="host",
         kind="host",

@@ -1,13 +1,13 @@
-"""From single sessions to a latency that can be believed: one discipline above every kind of device.
+"""From single sessions to a latency that can be trusted: one discipline above every kind of device.
 
 A batch of models is measured in rounds. In a round each model has one session, so that the sessions of a model are
-spread in time and a bad minute does not fall on one candidate alone. A reference model runs before the first session
-and after every few; its time says whether the device is still the one it was. Which sessions count, and which of them
-give the latency, says `choosing`. A model without enough of them goes into further rounds, up to `retries`, after a
-cool-down where the reference had drifted; if that does not help, its fastest sessions (the middle ones on a shared
+spread over time and a bad minute does not fall on one candidate alone. A reference model runs before the first session
+and after every few; its time says whether the device is still as fast as it was. `choosing` says which sessions count
+and which of them give the latency. A model without enough of them goes into further rounds, up to `retries`, after a
+cool-down if the reference had drifted; if that does not help, its fastest sessions (the middle ones on a shared
 machine) come back marked 'unstable'. A reference that drifts by more than `discard_drift` discards the batch, once.
 
-The numbers are those of nn-Meter, MLPerf Mobile and AndroidX benchmark; each device's own stand in its profile.
+The numbers are those of nn-Meter, MLPerf Mobile and AndroidX benchmark; each device's own are in its profile.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Latency:
 
     On a shared machine (see `choosing`) they are those of the fastest tenth of the runs, which nothing interrupted, at
     the machine's normal speed. `runs` counts all runs in the kept sessions. `sessions` are those kept, `set_aside` the
-    others, both in the order they ran. `reference_ms` is the reference's normal time in this batch, None without one,
+    rest, both in the order they ran. `reference_ms` is the reference's normal time in this batch, None without one,
     and `reference_drift` the worst drift beside a kept session (fraction). `problem` says why the verdict is
-    'unstable', else it is empty. `stored_s` is when it was measured (seconds since 1970), where it was looked up and
+    'unstable', else it is empty. `stored_s` is when it was measured (seconds since 1970), if it was looked up and
     not measured now.
     """
 
@@ -83,12 +83,12 @@ def measure(
     check: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[Latency | ModelError]:
-    """The latency of each model, in order; a ModelError stands where a model failed twice.
+    """The latency of each model, in order; a ModelError where a model failed twice.
 
     `baseline_ms` is the reference's time in an earlier batch (`Latency.reference_ms`): with it, a device that has
-    become slower since is noticed too. Models are removed from the device when they are done, the reference stays
-    until it is closed. `check` is called before each session; what it or `sleep` raises ends the batch. `tell` hears
-    what is being done: a round, another one and why, a cool-down.
+    become slower since then is noticed too. Models are removed from the device when they are done, the reference stays
+    until it is closed. `check` is called before each session; what it or `sleep` raises ends the batch. `tell` is
+    called with what is being done: a round, a repeated one and why, a cool-down.
     Raises DeviceLostError if the device went away, DeviceError if the reference does not run.
     """
     batch = _Batch(device, discipline, reference, now, sleep, check, tell, baseline_ms)
@@ -96,7 +96,7 @@ def measure(
         try:
             return batch.measure(models)
         except _Discarded:
-            batch.cool_down("changed its speed too far, all is done again")
+            batch.cool_down("changed its speed too much, everything is measured again")
             batch.may_discard = False
             batch.failures.clear()
             return batch.measure(models)
@@ -106,7 +106,7 @@ def measure(
 
 
 class _Discarded(Exception):
-    """The reference drifted so far that nothing measured in this batch is believed."""
+    """The reference drifted so far that nothing measured in this batch is trusted."""
 
 
 @dataclass
@@ -124,7 +124,7 @@ class _Batch:
     """The normal time of the reference in earlier batches."""
     references_ms: list[float] = field(default_factory=list)
     last_ms: float | None = None
-    """The reference that ran last, None if none did or the device has rested since."""
+    """The last run of the reference, None if there was none or the device has rested since."""
     may_discard: bool = True
     cool_downs: int = 0
     timed: dict[Path, list[Timed]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class _Batch:
             doubtful = [model for model in digests if model not in self.failures and self._problem(model)]
             if not doubtful:
                 break
-            self.tell(f"again, {number + 1} of {retries} at most: {self._problem(doubtful[0])}")
+            self.tell(f"retry {number + 1} of at most {retries}: {self._problem(doubtful[0])}")
             if self.last_ms and drift([self.last_ms], self.normal_ms()) > self.discipline.max_drift:
                 self.cool_down("became slower")
             self._round(doubtful)
@@ -159,7 +159,7 @@ class _Batch:
     def cool_down(self, why: str) -> None:
         cooling = self.discipline.cooling
         pause_s = min(cooling.pause_s * 2**self.cool_downs, cooling.max_pause_s)
-        self.tell(f"{self.device.name} {why}: it rests for {pause_s:g} s")
+        self.tell(f"{self.device.name} {why}: cooling down for {pause_s:g} s")
         self.sleep(pause_s)
         self.cool_downs += 1
         self.last_ms = None
@@ -192,7 +192,7 @@ class _Batch:
         return self.last_ms
 
     def _run_twice_at_most(self, model: Path) -> Session | None:
-        """A crash may be an accident, a second one is the model's."""
+        """A crash may be an accident; a second one is the model's fault."""
         if model in self.failures:
             return None
         try:
@@ -205,7 +205,7 @@ class _Batch:
                 return None
 
     def _run(self, model: Path) -> Session:
-        """A session; again after a cool-down if it began on a device too warm, as often as `retries` allows."""
+        """A session; repeated after a cool-down if it began on too warm a device, as often as `retries` allows."""
         discipline = self.discipline
         while True:
             self.check()

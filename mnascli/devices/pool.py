@@ -1,15 +1,15 @@
-"""Devices of one kind that share the work: one that goes away is waited for, one that lies is set aside.
+"""Devices of one kind that share the work: one that goes away is waited for, one that cannot be trusted is excluded.
 
-Models are measured in batches of a few, so that little is lost with a device and each result is told at once. What
-becomes of a batch:
+Models are measured in batches of a few, so that little is lost with a device and each result is reported at once.
+What becomes of a batch:
 
-- its device goes away: the batch goes to a twin, or waits. A batch that was lost is given in smaller parts, so that a
-  loose contact cannot keep it from ever ending.
-- a model is 'unstable': it is measured again, by a twin if there is one; after three times it is told as it is.
-- nothing in three batches in a row is stable: the device is set aside, and what it said of them is not believed. A
-  shared machine stays: other work disturbs it for a while, and its models are told as unstable.
+- its device goes away: the batch goes to a twin, or waits. A lost batch is handed out in smaller parts, so that a loose
+  contact cannot keep it from ever finishing.
+- a model is 'unstable': it is measured again, by a twin if there is one; after three times it is reported as it is.
+- nothing in three batches in a row is stable: the device is excluded, and its results for them are not trusted. A
+  shared machine stays: other work disturbs it for a while, and its models are reported as unstable.
 - the device fails (its program does not start or ignores flags, the reference does not run): once may be an accident,
-  twice in a row it is set aside.
+  after twice in a row it is excluded.
 
 While no device is left but one may come back, the pool is paused. With none that could, it raises.
 """
@@ -33,15 +33,15 @@ from mnascli.devices.profiles import Profile
 from mnascli.errors import NoDeviceError
 
 BATCH = 5  # models that are measured together, and lost together with their device
-UNSTABLE_TIMES = 3  # so often a model is measured before its unstable time is told, a device before it is set aside
-LOSSES = 5  # in a row, without one batch done in between: a cable that is no use
+UNSTABLE_TIMES = 3  # measurements of a model before its unstable time is reported, batches before a device is excluded
+LOSSES = 5  # in a row, without one batch done in between: a bad cable
 ERRORS = 2  # likewise, of a device that is there and fails
 POLL_S = 2.0  # between two looks for a device that went away
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The result of the model with that index, and the serial of the device that it is from."""
+    """The result of the model with that index, and the serial of the device that gave it."""
 
     index: int
     result: Latency | ModelError
@@ -64,17 +64,17 @@ class News:
 
 @dataclass
 class Member:
-    """A device of a pool and what is remembered of it from batch to batch."""
+    """A device of a pool and what is remembered about it from batch to batch."""
 
     device: Device
     asked: str = ""
     """How the user named it."""
     normal_ms: float | None = None
-    """What the reference model takes when nothing is wrong, None before the first batch."""
+    """The reference model's time when nothing is wrong, None before the first batch."""
     references_ms: list[float] = field(default_factory=list)
     away: bool = False
     set_aside: str = ""
-    """Why it is not used any more."""
+    """Why it is no longer used."""
     losses: int = 0
     errors: int = 0
     unstable: int = 0
@@ -88,10 +88,10 @@ class Member:
         stable = [latency for latency in latencies if latency.verdict == "stable"]
         reference_ms = latencies[0].reference_ms if latencies else None
         if discipline.shared and reference_ms:
-            # What it can do when nobody else wants it; all its times are brought to that.
+            # What it can do when idle; all its times are scaled to that.
             self.normal_ms = min(self.normal_ms or reference_ms, reference_ms)
         elif stable and reference_ms:
-            # The median, and not the fastest: of hundreds of batches one is luckier than the device ever is again.
+            # The median, and not the fastest: one of hundreds of batches is luckier than the device ever is again.
             self.references_ms.append(reference_ms)
             self.normal_ms = statistics.median(self.references_ms)
         if stable:
@@ -99,12 +99,12 @@ class Member:
         elif latencies:
             self.unstable += 1
             self.doubted |= {latency.model_sha256 for latency in latencies}
-            # One model alone may be at fault itself; on a shared machine it is other work, which passes.
+            # A single model may be at fault itself; on a shared machine it is other work, which passes.
             if discipline.shared:
                 return
             if self.unstable >= UNSTABLE_TIMES and len(self.doubted) > 1:
                 self.set_aside = (
-                    f"unstable {self.unstable} times over, the last time: {latencies[-1].problem}: "
+                    f"unstable {self.unstable} times in a row, the last time: {latencies[-1].problem}: "
                     "keep other work off it"
                 )
 
@@ -122,7 +122,7 @@ class Pool:
     def __init__(self, name: str, profile: Profile, devices: Sequence[Device], poll_s: float = POLL_S) -> None:
         self.name = name
         self.profile = profile
-        self.tell: Callable[[str], None] = lambda text: None  # hears what is being done, in the devices' threads
+        self.tell: Callable[[str], None] = lambda text: None  # called with what is being done, in the devices' threads
         self.members = [Member(device) for device in devices]
         self._poll_s = poll_s
         self._paused = False
@@ -130,10 +130,10 @@ class Pool:
     def measure(
         self, models: Sequence[Path], reference: Path | None = None, stop: threading.Event | None = None
     ) -> Iterator[Measured | News]:
-        """The latency of each model as soon as it is there, and what happens to the devices meanwhile.
+        """The latency of each model as soon as it is known, and what happens to the devices meanwhile.
 
-        Leaving the iterator, or setting `stop`, ends what runs after its session. Raises NoDeviceError if all devices
-        were set aside.
+        Leaving the iterator, or setting `stop`, ends running work after its session. Raises NoDeviceError if all
+        devices were excluded.
         """
         work = _Work(self, models, reference, stop or threading.Event())
         try:
@@ -154,7 +154,7 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a thread has to say of a member: the results of a batch, an error, or (for no batch) that it is back."""
+    """What a thread reports about a member: the results of a batch, an error, or (for no batch) that it is back."""
 
     member: Member
     batch: tuple[int, ...]
@@ -162,7 +162,7 @@ class _Answer:
 
 
 class _Work:
-    """One call of `Pool.measure`. All is decided in the thread that iterates; others only measure or wait."""
+    """One call of `Pool.measure`. Everything is decided in the iterating thread; the others only measure or wait."""
 
     def __init__(self, pool: Pool, models: Sequence[Path], reference: Path | None, stop: threading.Event) -> None:
         self.pool = pool
@@ -172,12 +172,12 @@ class _Work:
         self.reference = reference
         self.waiting = list(range(len(models)))
         self.left = len(models)
-        self.unstable: dict[int, list[str]] = {index: [] for index in self.waiting}  # serials of those that said so
+        self.unstable: dict[int, list[str]] = {index: [] for index in self.waiting}  # serials of those that found it so
         self.busy: dict[str, threading.Thread] = {}
         self.answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
 
     def give_out(self) -> Iterator[News]:
-        """A batch for each member that has none. Raises NoDeviceError where nobody is left."""
+        """A batch for each member that has none. Raises NoDeviceError if none is left."""
         pool = self.pool
         usable = [member for member in pool.members if not member.set_aside]
         if not usable:
@@ -196,7 +196,7 @@ class _Work:
             yield News("measuring_paused", reason=f"no device is left to measure on as {pool.name}: waiting for {gone}")
 
     def take_in(self) -> Iterator[Measured | News]:
-        """What comes of the next answer."""
+        """The outcome of the next answer."""
         answer = self.answers.get()
         member, value = answer.member, answer.value
         serial = member.device.serial
@@ -251,9 +251,9 @@ class _Work:
             yield Measured(index, result, serial)
 
     def _next_batch(self, member: Member, present: Sequence[Member]) -> tuple[int, ...]:
-        """Some of what waits: shares for all, `BATCH` at most, smaller after each loss.
+        """Some of the waiting work: shares for all, `BATCH` at most, smaller after each loss.
 
-        What it has called unstable itself is left to its twins.
+        What the member itself found unstable is left to its twins.
         """
         serials = [other.device.serial for other in present]
         mine = []
@@ -272,7 +272,7 @@ class _Work:
         thread.start()
 
     def _run(self, member: Member, batch: tuple[int, ...]) -> None:
-        """In a thread of the member's own: measure a batch, or without one wait until it is back."""
+        """In the member's own thread: measure a batch, or without one wait until it is back."""
         value: Any = None
         try:
             if batch:

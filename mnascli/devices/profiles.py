@@ -20,7 +20,7 @@ Precision = Literal["float32", "int8"]
 
 
 class Match(Schema):
-    """Which devices a profile is for; the patterns are those of a shell (`Pixel 6*`), upper and lower case alike."""
+    """Which devices a profile is for; the patterns are a shell's (`Pixel 6*`), ignoring case."""
 
     kind: str
     model: str = "*"
@@ -31,7 +31,7 @@ class Match(Schema):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in KINDS:
-            raise ValueError(f"no kind of device {kind!r}: there are {', '.join(KINDS)}")
+            raise ValueError(f"no kind of device {kind!r}: available: {', '.join(KINDS)}")
         return kind
 
     def fits(self, info: DeviceInfo) -> bool:
@@ -55,9 +55,9 @@ class Profile(Schema):
     accelerator: Accelerator = "cpu"
     precision: Precision = "float32"
     allow_partial_delegation: bool = False
-    """Whether a model counts of which XNNPACK, the GPU or the NPU takes only a part (phones)."""
+    """Whether a model counts if XNNPACK, the GPU or the NPU takes only part of it (phones)."""
     address: str = Field(default="", pattern=r"^$|^[A-Za-z0-9_.][A-Za-z0-9_.:@%/\[\]~+-]*$")
-    """Where ssh finds a board: user@host, ssh://user@host:port, or a name of ssh's own configuration."""
+    """Where ssh finds a board: user@host, ssh://user@host:port, or a name from ssh's own configuration."""
     python: str = ""
     """The Python on the board that has ai-edge-litert; empty: the one of `mnas devices setup`, else python3."""
     measuring: Discipline = Discipline()
@@ -77,7 +77,7 @@ class Profile(Schema):
 
 
 def own_boards() -> list[Profile]:
-    """The user's profiles that are a board of their own: those with an address. Raises UsageError for a bad file."""
+    """The user's profiles that define a board: those with an address. Raises UsageError for a bad file."""
     own = config_home() / "devices"
     profiles = [load_profile(path) for path in list_profiles().values() if path.parent == own]
     return [profile for profile in profiles if profile.address]
@@ -92,12 +92,12 @@ def list_profiles() -> dict[str, Path]:
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """A profile by its name, or from a YAML file. Raises UsageError, in one line, for what is wrong with it."""
+    """A profile by its name, or from a YAML file. Raises UsageError, in one line, saying what is wrong with it."""
     files = list_profiles()
     path = files.get(str(name_or_path), Path(name_or_path))
     if path.suffix not in (".yaml", ".yml"):
         known = ", ".join(sorted(files))
-        raise UsageError(f"no device profile '{name_or_path}': there are {known}, or give a .yaml file")
+        raise UsageError(f"no device profile '{name_or_path}': available: {known}, or give a .yaml file")
     profile = parse(Profile, read_yaml(path), str(path))
     if files.get(path.stem) == path and profile.name != path.stem:
         raise UsageError(f"{path}: name: '{profile.name}' must be the file's name '{path.stem}'")
@@ -105,7 +105,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
 
 
 def find_profile(info: DeviceInfo) -> Profile | None:
-    """The profile that matches a device most exactly; of equals the user's own. Raises UsageError for a bad file."""
+    """The profile that matches a device most exactly; among equals the user's own. Raises UsageError for a bad file."""
     own = config_home() / "devices"
     fitting = [
         (profile.match.rank(), path.parent == own, profile)

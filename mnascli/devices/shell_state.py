@@ -1,4 +1,4 @@
-"""What a phone or a board says of itself in a shell: properties, cores, temperature, load."""
+"""What a phone or a board reports about itself in a shell: properties, cores, temperature, load."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mnascli.devices.device import Core, DeviceError
 
 CPU = "/sys/devices/system/cpu"
 
-# Prints `conditions <core>` of a phone: lines of 'key=value', then what three services say of heat and screen. Missing
-# tools and files give empty values. It starts few processes, for it runs twice a session and each takes milliseconds.
+# Prints a phone's `conditions <core>`: lines of 'key=value', then what three services say about heat and screen.
+# Missing tools and files give empty values. It starts few processes: it runs twice a session, and each takes some ms.
 CONDITIONS_SCRIPT = f"""
 conditions() {{
   online= khz= load=
@@ -46,7 +46,7 @@ def properties(text: str) -> dict[str, str]:
 
 
 def values(text: str) -> dict[str, str]:
-    """Lines of key=value, the first '=' counting; of a key given twice the last."""
+    """Lines of key=value, split at the first '='; the last value of a repeated key."""
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
@@ -60,7 +60,7 @@ def core_list(text: str) -> tuple[int, ...]:
 
 
 def cores(text: str) -> tuple[Core, ...]:
-    """The cores that PROBE_SCRIPT prints; all are online where the kernel does not tell."""
+    """The cores that PROBE_SCRIPT prints; all are online if the kernel does not say."""
     online = core_list(values(text).get("online", ""))
     found = []
     for number, khz in re.findall(r"^core=(\d+) ?(\d*)$", text, re.MULTILINE):
@@ -78,14 +78,14 @@ class Shell(Protocol):
 
 
 def read_cores(shell: Shell) -> tuple[Core, ...]:
-    """The cores of the device behind a shell. Raises DeviceLostError if it is gone, DeviceError if it does not tell."""
+    """The cores of the device behind a shell. Raises DeviceLostError if it is gone, DeviceError if it lists none."""
     output, _ = shell.run(PROBE_SCRIPT)
     try:
         found = cores(output)
     except ValueError as error:
         raise DeviceError(f"{shell.name}: cores that cannot be understood: {output[:100]!r}") from error
     if not found:
-        raise DeviceError(f"{shell.name}: it does not tell its cores")
+        raise DeviceError(f"{shell.name}: it does not list its cores")
     return found
 
 
@@ -96,9 +96,9 @@ def number_after(text: str, key: str) -> float | None:
 
 
 def free_bytes(text: str) -> int | None:
-    """What `df -k` says is free; None where it does not tell.
+    """The free space that `df -k` reports; None if it does not.
 
-    Its columns: Filesystem, 1K-blocks, Used, Available, Use%, Mounted on; a long first one takes a line of its own.
+    Its columns: Filesystem, 1K-blocks, Used, Available, Use%, Mounted on; a long first one is on a separate line.
     """
     fields = text.split()
     percents = [index for index, field in enumerate(fields) if re.fullmatch(r"\d+%", field)]

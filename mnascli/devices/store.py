@@ -1,8 +1,8 @@
-"""Latencies that were measured before: looked up again when the same .tflite meets the same device.
+"""Latencies that were measured before: looked up again when the same .tflite is to be measured on the same device.
 
-One SQLite file in the user's cache folder for all devices. It is opened by its index, whatever lies in it, and shared
-by several processes; a write that a crash cut short leaves what was there before. The raw samples of a latency are
-compressed. Latencies of older versions, which were lines of JSON, are taken in when the file is made.
+One SQLite file in the user's cache folder for all devices. It is read through its index, however much it holds, and
+shared by several processes; a write that a crash cut short leaves what was there before. The raw samples of a latency
+are compressed. Latencies of older versions, which were lines of JSON, are imported when the file is made.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class LatencyStore:
         return _latency(*found) if found is not None else None
 
     def reference_ms(self, device: Device) -> float | None:
-        """The reference model's fastest normal time on this device, set up so, that is not too old; None if none is."""
+        """The reference model's fastest normal time on this device and setup that is not too old, or None."""
         setup = _setup_key(device.fingerprint, device.setup.to_json())
         found = self._newest("min(reference_ms)", "setup = ?", setup)
         return None if found is None else found[0]
 
     def put(self, latency: Latency, discipline: Discipline) -> None:
-        """Keep a latency, also an unstable one (for the record). Raises MnasError if it cannot be written."""
+        """Keep a latency, even an unstable one (for the record). Raises MnasError if it cannot be written."""
         key = _key(latency.model_sha256, latency.fingerprint, latency.setup, discipline)
         row = _row(key, self._now(), latency.to_json())
         self._run(
@@ -79,19 +79,19 @@ class LatencyStore:
         """The first row of the stable latencies that are not too old; None without any."""
         if not self.path.parent.exists():
             return None
-        # A time in the future is of a clock that was wrong.
+        # A time in the future comes from a clock that was wrong.
         query = f"select {columns} from latencies where {where} and stable = 1 and time_s between ? and ? {order}"
         now = self._now()
         values = (value, now - self._max_age_s, now)
         return self._run("cannot be read", lambda connection: connection.execute(query, values).fetchone())
 
     def _run(self, problem: str, action: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the file, in a transaction; once more on a new file where this one is damaged."""
+        """Do something with the file, in a transaction; once more on a new file if this one is damaged."""
         try:
             try:
                 return self._transact(action)
             except sqlite3.DatabaseError as error:
-                if type(error) is not sqlite3.DatabaseError:  # the others are of the disk, not of what is on it
+                if type(error) is not sqlite3.DatabaseError:  # subclasses are about the disk, not about what is on it
                     raise
                 self._set_aside()
                 return self._transact(action)
@@ -104,7 +104,7 @@ class LatencyStore:
         # Opened each time: SQLite's locks do not survive a fork, and a process that was forked with an open file would
         # lose what it writes.
         with contextlib.closing(sqlite3.connect(self.path, timeout=WAIT_S)) as connection, connection:
-            # A killed process leaves the file whole all the same; after a power cut one measures again at the worst.
+            # A killed process still leaves the file whole; after a power cut, at worst, latencies are measured again.
             connection.execute("pragma synchronous = off")
             if _version(connection) == 0:
                 connection.execute("begin immediate")
@@ -113,7 +113,7 @@ class LatencyStore:
             return action(connection)
 
     def _make(self, connection: sqlite3.Connection) -> None:
-        """The tables, with what versions before SQLite have kept."""
+        """The tables, with what versions before SQLite kept."""
         for statement in _TABLE.split(";"):
             connection.execute(statement)
         older = sorted(self.path.parent.glob(OLDER))
@@ -124,7 +124,7 @@ class LatencyStore:
             path.unlink(missing_ok=True)
 
     def _set_aside(self) -> None:
-        """Begin anew: that only means measuring again. The damaged file stays, for whoever wants to look."""
+        """Start over: that only means measuring again. The damaged file stays, for whoever wants to look."""
         for end in ("", "-journal"):
             path = self.path.with_name(FILE + end)
             if path.exists():
@@ -145,11 +145,11 @@ def _latency(packed: bytes, time_s: float) -> Latency | None:
     try:
         return replace(Latency.from_json(json.loads(zlib.decompress(packed))), stored_s=time_s)
     except (zlib.error, ValueError, KeyError, TypeError):
-        return None  # of another version, or damaged: it only means measuring again
+        return None  # from another version, or damaged: it only means measuring again
 
 
 def _older(path: Path) -> Iterator[tuple[Any, ...]]:
-    """The latencies in a file of a version before SQLite: a line of JSON each."""
+    """The latencies in a file from before SQLite: a line of JSON each."""
     with path.open("rb") as lines:
         for line in lines:
             try:

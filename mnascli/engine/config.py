@@ -16,7 +16,7 @@ from mnascli.engine.children.factory import EXECUTORS
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, PlacedError, Schema, YamlFile, parse, read_yaml
-from mnascli.search.objective import Kind, check_target
+from mnascli.search.objective import ObjectiveKind, check_target
 from mnascli.search.searcher import SEARCHERS, searcher_class
 from mnascli.space.configuration import SpaceConfig
 from mnascli.space.factorized import template_path
@@ -38,7 +38,7 @@ class ReferenceConfig(Schema):
 
 
 class ObjectiveConfig(Schema):
-    kind: Kind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
+    kind: ObjectiveKind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
     alpha: float | None = Field(None, ge=-10, le=0, description="Exponent within the target; null: the kind's own.")
     beta: float | None = Field(
         None, ge=-10, le=0, description="Exponent (absolute: weight) above the target; null: the kind's own."

@@ -116,7 +116,8 @@ def _search(search: Search) -> None:
 
 
 def _objective(search: Search) -> Objective:
-    return make_objective({**search.config.objective.model_dump(exclude={"band", "candidates"}), "target_ms": search.run.state.targets_ms})
+    values = search.config.objective.model_dump(exclude={"band", "candidates"})
+    return make_objective({**values, "target_ms": search.run.state.targets_ms})
 
 
 def _export(search: Search, winner: Trial) -> None:

@@ -1,8 +1,8 @@
 """The gradient of a large depthwise kernel on small feature maps, on the CPU.
 
 oneDNN has no fast weight gradient for 5x5 depthwise kernels there: it was most of a training step of a small network.
-Over a batch, the products of every pixel that goes in with every pixel that comes out are one matrix product for each
-channel; each kernel weight's gradient is the sum of those pairs that it connects, which is another one.
+Over a batch, the products of every input pixel with every output pixel are one matrix product per channel; each kernel
+weight's gradient is the sum of the pairs that it connects, which is another one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def is_slow(x: Tensor, weight: Tensor) -> bool:
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """(N, C, size, size) and (C, 1, k, k) -> (N, C, size', size'): F.conv2d, with another way to its gradient."""
+    """(N, C, size, size) and (C, 1, k, k) -> (N, C, size', size'): F.conv2d with a faster gradient."""
     return _Convolution.apply(x, weight, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -62,7 +62,7 @@ class _Convolution(torch.autograd.Function):
 
 @lru_cache(maxsize=64)
 def _connected(size: int, out_size: int, kernel: int, stride: int, padding: int) -> Tensor:
-    """(size^2 x size'^2, k^2): 1 where a kernel weight leads from the pixel that goes in to the one that comes out."""
+    """(size^2 x size'^2, k^2): 1 where a kernel weight leads from the input pixel to the output pixel."""
     tap = torch.arange(size)[:, None] - torch.arange(out_size) * stride + padding
     one_axis = tap[:, :, None] == torch.arange(kernel)  # (size, size', k)
     both = one_axis[:, None, :, None, :, None] & one_axis[None, :, None, :, None, :]

@@ -1,13 +1,13 @@
-"""One small maker of a torch module for each op of the lowering.
+"""One small factory of a torch module for each op of the lowering.
 
 Feature maps are (N, channels, size, size). Padding is TensorFlow's SAME, written so that litert-torch turns it
-into the padding of the convolution or the pool itself and leaves no PAD in the exported graph.
+into the padding of the convolution or pool itself and leaves no PAD in the exported graph.
 
 Initialisation is that of the official code (tensorflow/tpu, models/official/mnasnet/mnasnet_model.py):
 `conv_kernel_initializer` for every convolution, squeeze-excite among them; biases zero, batch norm scale one. The
 classifier's weights alone are uniform within 1 / sqrt(inputs): the official `dense_kernel_initializer` has
 1 / sqrt(classes), made for 1,000 classes. With 1,280 inputs and 3 classes the first logits then have a standard
-deviation of 9, and a training begins with a loss of 7 where a guess has 1.1. `init_classifier` can draw both.
+deviation of 9, and training begins with a loss of 7 where guessing has 1.1. `init_classifier` can draw both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mnascli.nets import depthwise
 from mnascli.space.heads import ClassifierInit
 from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
 
-# TensorFlow's momentum of 0.99 is the part that is kept, torch's the part that is replaced.
+# TensorFlow's momentum of 0.99 is the share that is kept, torch's the share that is replaced.
 BN_MOMENTUM = 0.01
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {None: nn.Identity, "relu": nn.ReLU, "relu6": nn.ReLU6}
 
@@ -41,7 +41,7 @@ class SameConv(nn.Conv2d):
         height, width = (self._padding(size) for size in x.shape[2:])
         padding = (height // 2, width // 2)
         if height % 2 or width % 2:
-            # An odd rest goes after the picture, as in TensorFlow.
+            # An odd remainder goes after the picture, as in TensorFlow.
             x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
             padding = (0, 0)
         if self.training and 1 < self.groups == self.in_channels and depthwise.is_slow(x, self.weight):
@@ -71,7 +71,7 @@ class ConvBatchNorm(nn.Module):
 
 
 class SqueezeExciteModule(nn.Module):
-    """Each channel times a gate from 0 to 1 that all channels' means decide."""
+    """Each channel times a gate from 0 to 1 computed from all channels' means."""
 
     def __init__(self, op: SqueezeExcite) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class GlobalMeanModule(nn.Module):
 
 
 class SameAveragePool(nn.Module):
-    """3x3 average pool with SAME padding that is not counted."""
+    """3x3 average pool with SAME padding, which is not counted in the average."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -105,8 +105,8 @@ class SameAveragePool(nn.Module):
         size = x.shape[-1]
         if self.stride == 1 or size == 1:
             return F.avg_pool2d(x, 3, 1, padding=1, count_include_pad=False)
-        # The factor 1.0 gives the pool a tensor of its own. Where it shares one with a padded convolution,
-        # litert-torch 0.10 leaves a PAD and TRANSPOSEs in the graph; so it leaves none, nor the multiplication.
+        # The factor 1.0 gives the pool a tensor of its own. If it shared one with a padded convolution, litert-torch
+        # 0.10 would leave a PAD and TRANSPOSEs in the graph; like this it leaves none, nor the multiplication.
         x = x * 1.0
         if size == 2:
             return F.avg_pool2d(x, 2)

@@ -1,8 +1,8 @@
-"""NASNet-A (mobile), which the MnasNet paper measures itself against: Zoph et al., 1707.07012, appendix A.
+"""NASNet-A (mobile), which the MnasNet paper compares itself with: Zoph et al., 1707.07012, appendix A.
 
-The "4 @ 1056" network of the published code (tensorflow/models, research/slim/nets/nasnet; Keras' NASNetMobile): cells
-whose every output feeds the two cells after it. That is no row of layers, so it is a torch network of its own and no
-architecture of the space. Only its time and its counts are of interest here.
+The "4 @ 1056" network of the published code (tensorflow/models, research/slim/nets/nasnet; Keras' NASNetMobile): each
+cell's output feeds the two cells after it. That is not a sequence of layers, so it is a torch network of its own and
+not an architecture of the space. Only its time and its counts are of interest here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mnascli.nets.modules import SameAveragePool, SameConv
 BN_EPSILON, BN_MOMENTUM = 1e-3, 0.0003
 CELLS = 4  # normal cells between two reductions
 STEM_FILTERS = 32
-FILTERS = 44  # of the first normal cells; 6 * 4 * 44 = 1056 leave the last
+FILTERS = 44  # of the first normal cells; 6 * 4 * 44 = 1056 come out of the last
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Network(nn.Module):
             plan += [(FILTERS * 2**stage, True)] if stage else []
             plan += [(FILTERS * 2**stage, False)] * CELLS
         self.cells = nn.ModuleList()
-        before, now = 0, STEM_FILTERS  # channels of the last output but one (0: there is none yet), and of the last
+        before, now = 0, STEM_FILTERS  # channels of the second to last output (0: none yet), and of the last
         shrunk = False  # whether the last output is half as wide as the one before
         for filters, reduces in plan:
             cell = _Reduction(before, now, filters, shrunk) if reduces else _Normal(before, now, filters, shrunk)
@@ -68,7 +68,7 @@ class _Network(nn.Module):
 
 
 class _Cell(nn.Module):
-    """Both inputs brought to one size and number of channels; the first cell takes its one input twice, as it is."""
+    """Both inputs brought to one size and number of channels; the first cell takes its one input twice, unchanged."""
 
     out_channels: int
 
@@ -149,7 +149,7 @@ class _FactorizedReduction(nn.Module):
         if x.shape[2] % 2:  # an even size has an odd pixel for each even one already
             last = F.pad(last, (0, 0, 0, 1, 0, 1))
         odd = last[:, 1:, 1:].permute(0, 3, 1, 2)
-        # A pool of one pixel is a stride alone.
+        # A pool of one pixel is only a stride.
         parts = [self.even(F.avg_pool2d(x, 1, 2)), self.odd(F.avg_pool2d(odd, 1, 2))]
         return self.bn(torch.cat(parts, 1))  # type: ignore[no-any-return]
 
@@ -180,7 +180,7 @@ def _same_max_pool(x: Tensor) -> Tensor:
 
 
 def count_nasnet(network: nn.Module, shape: NasnetA) -> tuple[int, int]:
-    """Parameters that are trained, and multiply-adds of convolutions and classifier for one picture."""
+    """Trainable parameters, and multiply-adds of convolutions and classifier for one picture."""
     multiply_adds = 0
 
     def add(module: nn.Module, _: object, output: Tensor) -> None:

@@ -13,7 +13,7 @@ from mnascli.space.ops import AveragePool, Layer
 
 
 class Residual(nn.Module):
-    """One layer: its ops in a row, and what is added to their result."""
+    """One layer: its ops in sequence, and what is added to their result."""
 
     def __init__(self, layer: Layer, bn_epsilon: float) -> None:
         super().__init__()
@@ -31,9 +31,9 @@ class Residual(nn.Module):
 
 
 class Network(nn.Module):
-    """All layers in a row: (N, channels, size, size) float -> logits (N, classes).
+    """All layers in sequence: (N, channels, size, size) float -> logits (N, classes).
 
-    Modules stand in a tree that follows the names of the lowering, so that a state dict reads like it:
+    Modules form a tree that follows the names of the lowering, and so does the state dict:
     `blocks.2.0.depthwise.conv.weight`.
     """
 

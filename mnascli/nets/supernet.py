@@ -1,15 +1,15 @@
 """The supernet: one network whose weights serve every architecture of a space.
 
-For each place of a layer it holds one module for each family of operators, as large as the space lets it become: the
-widest input and output, the largest kernel, expansion and squeeze-excite. A child takes the first filters and channels
-of each tensor and the middle of each kernel, and leaves out the layers that it lacks. So
+For each layer position it holds one module for each family of operators, as large as the space allows: the widest
+input and output, the largest kernel, expansion and squeeze-excite. A child takes the first filters and channels of
+each tensor and the middle of each kernel, and leaves out the layers that it lacks. So
 
-    conv, sep, mbconv   stand beside each other, for their kernels mean different things
+    conv, sep, mbconv   are separate, because their kernels mean different things
     mbconv3, mbconv6    share, as all filters, kernels, squeeze-excite ratios and depths do; skips have no weights
 
-as in TuNAS (2008.06120, section 4). A child's layers are those of `space.lower`, and what runs them are the modules of
+as in TuNAS (2008.06120, section 4). A child's layers are those of `space.lower`, run by the modules of
 `nets.network` with slices of the shared tensors in place of their own. There is no second forward pass that could
-differ from the network which the child becomes.
+differ from the network that the child becomes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from mnascli.space.heads import classifier
 from mnascli.space.layers import block_layer
 from mnascli.space.ops import same_size
 
-# The first op of a block's layer tells its family.
+# The first op of a block's layer determines its family.
 FAMILIES = {"conv": "conv", "depthwise": "sep", "expand": "mbconv"}
 
 
 class Supernet(nn.Module):
     """The shared weights of a space's architectures, drawn from torch's global random state.
 
-    Modules stand under the names of the lowering, those of blocks with the family after it:
+    Modules have the names of the lowering, those in blocks with the family after it:
     `blocks.2.0.mbconv.depthwise.conv.weight`. Batch norm works with the statistics of each batch in either mode, since
     every child has its own: `training.one_shot.calibrated` takes them for one child.
     """
@@ -61,7 +61,7 @@ class Supernet(nn.Module):
     def weights(self, architecture: Architecture) -> dict[str, Tensor]:
         """A child's share by the names of its stand-alone network, as views; all but batch norm statistics.
 
-        Raises UsageError for an architecture that is not of the space.
+        Raises UsageError for an architecture outside the space.
         """
         self.space.encode(architecture)
         return {
@@ -71,7 +71,7 @@ class Supernet(nn.Module):
         }
 
     def anchor(self) -> Architecture:
-        """The child that all others are most like: everything at its largest, of the operators those that share most.
+        """The child that shares most with all others: everything at its largest, and the operators that share most.
 
         Its skips are identities where the space has them.
         """
@@ -89,7 +89,7 @@ class Supernet(nn.Module):
 
 
 def _home(layer: Layer) -> str:
-    """Where the shared weights of a layer stand in the supernet."""
+    """Where the shared weights of a layer are in the supernet."""
     if not layer.name.startswith("blocks."):
         return layer.name
     return f"{layer.name}.{FAMILIES[layer.ops[0].name.rpartition('.')[2]]}"
@@ -109,7 +109,7 @@ def _skeleton(layer: Layer, bn_epsilon: float) -> Residual:
     with torch.random.fork_rng(devices=[]):
         module = Residual(layer, bn_epsilon)
     _forget_statistics(module)
-    return module.to("meta")  # made there, it would take five times as long
+    return module.to("meta")  # made on "meta", it would take five times as long
 
 
 def _forget_statistics(module: nn.Module) -> None:
@@ -124,7 +124,7 @@ def _any(space: Space) -> Architecture:
 
 
 def _options(space: Space) -> list[list[Block]]:
-    """For each block of the space, blocks in which every choice of each of its decisions is taken once."""
+    """For each block of the space, blocks that together take every choice of each of its decisions once."""
     options: list[list[Block]] = [[] for _ in space.config.blocks]
     for position, decision in enumerate(space.decisions):
         number = int(decision.tag.removeprefix("block").partition(".")[0]) - 1
@@ -152,11 +152,11 @@ def _widest(space: Space, options_of_blocks: Sequence[Sequence[Block]]) -> Itera
                 widest = replace(block, kernel=kernel, filters=filters, se_ratio=se_ratio)
                 name = f"blocks.{index}.{repeat}"
                 layer = block_layer(name, widest, child.activation, entering, filters, stride, entering_size)
-                layers[_home(layer)] = layer  # of a family the largest expansion comes last
+                layers[_home(layer)] = layer  # the largest expansion of a family comes last
             yield from layers.values()
             entering, entering_size = filters, same_size(entering_size, stride)
         size = same_size(size, options[0].stride)
-        # Where the block may be left out, what enters it may enter the next one.
+        # If the block may be left out, its input may enter the next one.
         channels = max(filters, channels if min(block.repeats for block in options) == 0 else 0)
     yield from classifier(child, channels, size)
 

@@ -1,1 +1,1 @@
-"""What came out of a run, for others to read: a page, a text, and figures. Reads the run directory alone."""
+"""The results of a run, for others to read: a page, a text, and figures. Only reads the run directory."""

@@ -1,7 +1,7 @@
 """Everything a report says about a run, gathered once; the page, the text and the figures only lay it out.
 
-A log is read once and in order. What a run has too much of to hold (raw samples of thousands of trials) is read for the
-few networks that are shown one by one.
+A log is read once and in order. What a run has too much of to keep in memory (raw samples of thousands of trials) is
+read only for the few networks that are shown one by one.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class ProxyAndFull(NamedTuple):
 
 @dataclass(frozen=True)
 class Full:
-    """A network trained in full: its test accuracy (mean over seeds) on the measure of the headline, with the interval
-    of 95 % that its pictures leave; None where a log does not say how many there were."""
+    """A network trained in full: its test accuracy (mean over seeds) on the headline's measure, with the 95 % interval
+    for the number of its pictures; None if a log does not say how many there were."""
 
     name: str
     found: bool
@@ -89,7 +89,7 @@ class Full:
 
 @dataclass(frozen=True)
 class Failure:
-    """Trials that failed alike."""
+    """Trials that failed in the same way."""
 
     stage: str
     kind: str
@@ -99,12 +99,12 @@ class Failure:
 
 @dataclass
 class Content:
-    """A run, read. `problems` are what could not be read of it beside its log."""
+    """A run, read. `problems` lists what could not be read besides its log."""
 
     path: Path
     view: Overview = field(default_factory=Overview)
     measurements: list[Measurement] = field(default_factory=list)
-    troubles: list[Event] = field(default_factory=list)  # devices that were lost, set aside, waited for
+    troubles: list[Event] = field(default_factory=list)  # devices that were lost, excluded, waited for
     target_why: str = ""
     resumed: int = 0
     meta: dict[str, Any] = field(default_factory=dict)
@@ -122,17 +122,17 @@ class Content:
 
     @property
     def condition(self) -> str:
-        """What state it is in, and unless it is finished in which phase."""
+        """Its state, and its phase unless it is finished."""
         word = standing(self.path, self.state)
         return word if word == "finished" else f"{word}, phase {self.state.phase}"
 
     @property
     def devices(self) -> list[str]:
-        """Those with a target, in their order, then any other that something was measured on."""
+        """Those with a target, in their order, then any others that were measured on."""
         return list(dict.fromkeys([*self.state.targets_ms, *(one.device for one in self.measurements)]))
 
     def winner(self) -> Trial | None:
-        """The trial that the run ended with, or its best so far; None where none gave a result."""
+        """The trial that the run ended with, or its best so far; None if none gave a result."""
         return winner(self.state)
 
     def front(self, device: str) -> list[Trial]:
@@ -146,7 +146,7 @@ class Content:
         return [{**row, "images": images.get(row["model"])} for row in rows]
 
     def full(self, device: str) -> list[Full]:
-        """The winner and what it was compared with, the most accurate first, as far as measured on a device."""
+        """The winner and what it was compared with, the most accurate first, if measured on a device."""
         return [
             Full(
                 name=row["model"],
@@ -162,8 +162,8 @@ class Content:
     def proxy_and_full(self) -> list[ProxyAndFull]:
         """Trials that had a short and a long training: those of `mnas runs validate`, else the finalists.
 
-        The short one is judged on the validation part, so the long one is on the selection part, and a long one with
-        the seed of the short one does not count: what both share says nothing.
+        The short one is evaluated on the validation part, so the long one is on the selection part, and a long one with
+        the seed of the short one does not count: what both share proves nothing.
         """
         if self.state.validation is not None:
             return [
@@ -187,7 +187,7 @@ class Content:
         return proxy_seed(int(self.config.get("seed", 0)), self.config.get("evaluator", ""), first)
 
     def proxy_tau(self) -> Tau | None:
-        """How alike the short and the long training order the trials that had both; None where that cannot be told."""
+        """How similarly the short and the long training rank the trials that had both; None if that is undefined."""
         if self.state.validation is not None:
             tau, p_value = self.state.validation["tau"], self.state.validation["p_value"]
             return None if tau is None else Tau(tau, p_value)
@@ -208,7 +208,7 @@ class Content:
         return sorted(groups, key=lambda group: -len(group.trials))
 
     def device_rows(self) -> list[dict[str, Any]]:
-        """What was measured on each device in the search: how much of it, how stable, how fast."""
+        """What was measured on each device in the search: how much, how stable, how fast."""
         rows = []
         for device in self.devices:
             mine = [one for one in self.measurements if one.device == device]
@@ -228,7 +228,7 @@ class Content:
         return rows
 
     def is_unsure(self) -> bool:
-        """Whether a latency in the report is marked as unsure."""
+        """Whether a latency in the report is marked as uncertain."""
         shown = [*self.state.compared.values(), self.state.export or {}]
         verdicts = [one.get("verdict", {}) for one in shown]
         return any_unsure([*verdicts, *(trial.verdict for trial in self.state.trials.values())])
@@ -259,7 +259,7 @@ class Content:
         return facts + [(f"device {name}", str(fingerprint)) for name, fingerprint in devices.items()]
 
     def samples(self) -> list[Samples]:
-        """Raw samples of the winner, the front and the best; what cannot be read is named in `problems`."""
+        """Raw samples of the winner, the front and the best; what cannot be read is listed in `problems`."""
         return self._all_samples
 
     @cached_property
@@ -291,7 +291,7 @@ class Content:
 
 
 def gather(path: Path) -> Content:
-    """Read a run. Raises RunError for a damaged log, naming the line; what else is missing stands in `problems`."""
+    """Read a run. Raises RunError for a damaged log, naming the line; anything else missing is in `problems`."""
     content = Content(path)
     reader = EventReader(path / "events.jsonl")
     try:
@@ -308,7 +308,7 @@ def gather(path: Path) -> Content:
                     content.resumed += 1
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
-            f"{path / 'events.jsonl'}: line {reader.line} does not fit what stands before it ({error!r}); "
+            f"{path / 'events.jsonl'}: line {reader.line} does not fit what comes before it ({error!r}); "
             "put the file back from a copy, or cut it before that line"
         ) from error
     try:

@@ -1,6 +1,6 @@
-"""An architecture as the paper's figure 7 draws it: one box a stage, with its layers and shapes.
+"""An architecture as the paper's figure 7 draws it: one box per stage, with its layers and shapes.
 
-Plain data, for any face to lay out: the page and the figures for a paper draw the same boxes.
+Plain data, for any front end to lay out: the page and the figures for a paper draw the same boxes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def notes_of(block: Block) -> tuple[str, ...]:
 def _skip(layers: tuple[Layer, ...]) -> str:
     """What is added in the block's layers where shapes allow it: identity, pool, or nothing."""
     kinds = {"" if layer.skip is None else "identity" if layer.skip == "identity" else "pool" for layer in layers}
-    return max(kinds)  # a first layer that changes the shape has none, those after it have
+    return max(kinds)  # a first layer that changes the shape has none, later ones do
 
 
 def _box(kind: str, title: str, notes: tuple[str, ...], skip: str, layers: tuple[Layer, ...]) -> Box:

@@ -1,6 +1,6 @@
 """The interactive figures of the page, as plotly figures in plain dicts: {"data": [...], "layout": {...}}.
 
-What is said of a trial when it is pointed at stands once in the page, in its table of trials, and not in each figure: a
+The text shown when a trial is pointed at is in the page once, in its table of trials, and not in each figure: a
 trace that shows trials carries their numbers as `customdata`, and templates/report.js adds the text.
 """
 
@@ -16,7 +16,7 @@ from mnascli.runs import Trial
 from mnascli.runs.views import MEAN_OVER
 from mnascli.runs.views import drift as drift_of
 
-# Okabe and Ito's colours: told apart also by those who do not see all of them, and each trace has a symbol of its own.
+# Okabe and Ito's colours: distinguishable by the colour-blind too, and each trace has a symbol of its own.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8A8F98"
 DEVICE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
 SYMBOLS = ("diamond", "square", "triangle-up", "pentagon", "hexagon", "cross", "x", "triangle-down")
@@ -28,7 +28,7 @@ Figure = dict[str, Any]
 
 
 def figures(content: Content) -> dict[str, Figure]:
-    """Every figure that this run has something for, by the id of its place in the page."""
+    """Every figure that this run has data for, by the id of its place in the page."""
     found: dict[str, Figure | None] = {}
     for index, device in enumerate(content.devices):
         found[f"plane-{index}"] = plane(content, device)
@@ -60,7 +60,7 @@ def plane(content: Content, device: str) -> Figure | None:
     data += full
     target = state.targets_ms.get(device)
     if target is not None:
-        # A trace, and no shape: it is within what is shown, and its name in the legend, where it covers nothing.
+        # A trace, not a shape: it stays in the visible range, and its name is in the legend, where it covers nothing.
         heights = [y for trace in data for y in trace["y"]]
         data.append(
             {"name": f"target {ms(target)}", "mode": "lines", "x": [target, target], "y": [min(heights), max(heights)]}
@@ -70,7 +70,7 @@ def plane(content: Content, device: str) -> Figure | None:
 
 
 def rewards(content: Content) -> Figure | None:
-    """Rewards and their moving mean, in the order in which the results came."""
+    """Rewards and their moving mean, in the order in which the results arrived."""
     if not content.view.rewards:
         return None
     trials, values = zip(*content.view.rewards, strict=True)
@@ -93,11 +93,11 @@ def rewards(content: Content) -> Figure | None:
             "hoverinfo": "skip",
         },
     ]
-    return {"data": data, "layout": _layout("results, in the order they came", "reward", len(order))}
+    return {"data": data, "layout": _layout("results, in order of arrival", "reward", len(order))}
 
 
 def entropy(content: Content) -> Figure | None:
-    """How open the searcher's decisions still were at each step; None for one that learns no probabilities."""
+    """How open the searcher's decisions still were at each step; None for a searcher that learns no probabilities."""
     if not content.view.entropies:
         return None
     steps, values = zip(*content.view.entropies, strict=True)
@@ -131,7 +131,7 @@ def distributions(content: Content) -> Figure | None:
 
 
 def drift(content: Content) -> Figure | None:
-    """See `runs.drift`, of each trial."""
+    """See `runs.drift`, for each trial."""
     data = []
     for device in content.devices:
         known = [one for one in content.measurements if one.device == device and one.reference_ms]
@@ -180,7 +180,7 @@ def _of_trials(trials: Sequence[Trial], device: str, name: str, marker: Figure, 
 
 
 def _trained_in_full(content: Content, device: str) -> list[Figure]:
-    """Test accuracies (mean over seeds) with their intervals, each network by a symbol that the legend names."""
+    """Test accuracies (mean over seeds) with their intervals, each network with a symbol that the legend names."""
     traces = []
     for index, one in enumerate(content.full(device)):
         said = f"{plain(one.name)}{' (found)' if one.found else ''}, trained in full"
@@ -203,12 +203,12 @@ def _trained_in_full(content: Content, device: str) -> list[Figure]:
 
 
 def plain(text: object) -> str:
-    """Text for plotly, which reads some HTML in it, with nothing in it to read."""
+    """Text for plotly, which interprets some HTML, escaped."""
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _layout(x: str, y: str, counts: int | None = None) -> Figure:
-    """Axes with their names; `counts` is how far x counts something, whose axis has whole numbers alone."""
+    """Axes with their names; `counts` is how far x counts something, whose axis has only whole numbers."""
     hover = {"hoverformat": ".3~r"}  # three digits
     layout: Figure = {"xaxis": {"title": {"text": plain(x)}} | hover, "yaxis": {"title": {"text": plain(y)}} | hover}
     if counts is not None:
@@ -217,7 +217,7 @@ def _layout(x: str, y: str, counts: int | None = None) -> Figure:
 
 
 def whole_step(most: int) -> int:
-    """The distance of about ten ticks up to `most`, which are whole numbers: 1, 2, 5, 10, 20, ..."""
+    """The distance between about ten ticks up to `most`, all whole numbers: 1, 2, 5, 10, 20, ..."""
     step = 1
     while most / step > 10:
         step = step * 5 // 2 if str(step)[0] == "2" else step * 2
@@ -225,9 +225,9 @@ def whole_step(most: int) -> int:
 
 
 def apart(points: Sequence[tuple[float, float]], near: tuple[float, float] = (0.05, 0.06)) -> list[bool]:
-    """Which points have room for a label of their own: the first of those that lie near each other.
+    """Which points have space for a label of their own: the first of those close to each other.
 
-    `near` is the room that a label takes, as a share of what the points span.
+    `near` is the space that a label takes, as a share of the points' span.
     """
     spans = [(max(values) - min(values)) or 1.0 for values in zip(*points, strict=True)]
     labelled: list[tuple[float, float]] = []
@@ -247,7 +247,7 @@ def _colour(content: Content, device: str) -> str:
 
 
 def _thinned(values: Sequence[float], most: int) -> list[float]:
-    """At most `most` of sorted values, evenly by rank, both ends among them: quartiles and extremes stay."""
+    """At most `most` of sorted values, evenly by rank, including both ends: quartiles and extremes stay."""
     ordered = sorted(values)
     if len(ordered) <= most:
         return ordered

@@ -12,7 +12,7 @@ from mnascli.runs import mark
 
 @dataclass(frozen=True)
 class Card:
-    """One number with its name and what it means; `good` says whether it is what was hoped for, None: neither."""
+    """One number with its name and what it means; `good` says whether it is good or bad news, None: neither."""
 
     name: str
     value: str
@@ -36,7 +36,7 @@ def headline(content: Content) -> tuple[str, list[Card]]:
         cards += [_against(own, row, leads.get(row["model"])) for row in others]
     if state.export is not None:
         difference = state.export["max_abs_difference"]
-        note = f"{state.export['file']}; differs from the network by {difference:.1g} at most"
+        note = f"{state.export['file']}; differs from the network by at most {difference:.1g}"
         cards.append(Card("exported file", f"{number(state.export['size_mb'])} MB", note))
     sofar = "" if content.condition == "finished" else " so far"
     return (
@@ -109,6 +109,6 @@ def _against(own: dict[str, Any], row: dict[str, Any], lead: dict[str, Any] | No
     if lead is None:
         return Card(f"against {row['model']}", f"{100 * difference:+.1f}", note, difference > 0)
     low, high = lead["interval"]
-    note += f"; 95 %, paired over pictures and seeds: {low:+.1f} to {high:+.1f}"
+    note += f"; 95 % interval, paired over pictures and seeds: {low:+.1f} to {high:+.1f}"
     # Neither good nor bad where the interval holds 0.
     return Card(f"against {row['model']}", f"{lead['points']:+.1f}", note, None if low <= 0 <= high else low > 0)

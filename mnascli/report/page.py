@@ -1,4 +1,4 @@
-"""The report as one HTML file that opens without a network: style, script, plotly and the data stand in it."""
+"""The report as one HTML file that opens without a network: style, script, plotly and the data are inside it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def text(content: Content) -> str:
 
 
 def plotly_script() -> str:
-    """plotly.js as its Python package carries it; read as a file, for importing the package takes a second."""
+    """plotly.js from its Python package; read as a file, because importing the package takes a second."""
     from importlib.util import find_spec
 
     spec = find_spec("plotly")
@@ -66,7 +66,7 @@ def _values(content: Content) -> dict[str, Any]:
 
 
 def trial_table(content: Content) -> dict[str, Any]:
-    """All trials for the page's script: a row each, its architecture as indices into the list of stages.
+    """All trials for the page's script: one row each, its architecture as indices into the list of stages.
 
     A row is [trial, state, stages, accuracy, reward, history, {device: [ms, p5, p95, verdict]}, failure].
     """
@@ -87,7 +87,7 @@ def trial_table(content: Content) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """The same without NaN and infinity, which are no JSON."""
+    """The same without NaN and infinity, which are not JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -132,6 +132,6 @@ def _environment() -> Environment:
 
 
 def _markdown_cell(value: object) -> str:
-    """Text that stays within its cell of a Markdown table and is no HTML."""
+    """Text that stays within its cell of a Markdown table and is not HTML."""
     escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.split())

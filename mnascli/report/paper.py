@@ -34,7 +34,7 @@ STYLE = {
 
 
 def write_figures(content: Content, folder: Path) -> list[Path]:
-    """Write every figure that the run has something for. Raises MnasError without matplotlib, or a full disk."""
+    """Write every figure that the run has data for. Raises MnasError without matplotlib, or a full disk."""
     try:
         import matplotlib
     except ImportError as error:
@@ -99,7 +99,7 @@ def _plane(content: Content, device: str) -> Figure:
 
 
 def _rewards(content: Content) -> Figure:
-    figure, axes = _axes("results, in the order they came", "reward")
+    figure, axes = _axes("results, in order of arrival", "reward")
     axes.locator_params(axis="x", integer=True)
     order = range(1, len(content.view.rewards) + 1)
     axes.scatter(order, [reward for _, reward in content.view.rewards], s=8, c=colours.GREY, alpha=0.6)
@@ -188,7 +188,7 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def _plain(text: str) -> str:
-    """Text with no formula in it: matplotlib reads one between dollar signs."""
+    """Text without formulas: matplotlib reads one between dollar signs."""
     return text.replace("$", r"\$")
 
 

@@ -15,7 +15,7 @@ def share(value: float | None) -> str:
 
 
 def interval(share_right: float | None, images: int | None) -> str:
-    """Where an accuracy lies with 95 % certainty, known from so many pictures (Wilson's interval)."""
+    """The 95 % interval of an accuracy measured on so many pictures (Wilson)."""
     if share_right is None or not images:
         return "-"
     low, high = wilson(share_right, images)
@@ -28,7 +28,7 @@ def points(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Any number to three digits: '0.328', '4.2', '1,230'; more than that no measurement here holds."""
+    """Any number to three digits: '0.328', '4.2', '1,230'; no measurement here is more precise."""
     if value is None:
         return "-"
     if value == 0 or not math.isfinite(value):
@@ -53,11 +53,11 @@ def amount(value: float) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """A time of the log, in UTC: a report is read elsewhere."""
+    """A time from the log, in UTC: a report is read elsewhere."""
     return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
 def numbers(values: tuple[int, ...], most: int = 12) -> str:
-    """Some numbers, and how many more there are."""
+    """Some of the numbers, and how many more there are."""
     shown = ", ".join(str(value) for value in values[:most])
     return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

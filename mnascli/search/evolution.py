@@ -1,10 +1,10 @@
 """Regularized evolution (Real et al., 1802.01548): the best of a random sample is mutated, the oldest one dies.
 
-Defaults are the source's: population 100, sample 25, and mutations that take one decision otherwise. Ours are mutations
-that know the space (a block takes the choices of another, children take whole blocks of two parents), children in
-plenty, screened by a model of the rewards (screen.py), and that no network is proposed twice (seen.py). For 50 to 200
-trials founders 15, population 30, sample 10, children 200, crossover 0.3 and blocks 0.3 were found on the surrogate of
-benchmarks/search/table with ten seeds that the published comparison does not have: see docs/benchmarks.md.
+Defaults are the source's: population 100, sample 25, and mutations that change one decision. Our additions: mutations
+that know the space (a block takes the choices of another, children take whole blocks of two parents), many children,
+screened by a model of the rewards (screen.py), and no network proposed twice (seen.py). For 50 to 200 trials
+founders 15, population 30, sample 10, children 200, crossover 0.3 and blocks 0.3 were tuned on the surrogate of
+benchmarks/search/table with ten seeds that the published comparison does not use: see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from mnascli.search.seen import Seen
 from mnascli.space import Space
 from mnascli.space.configuration import PER_BLOCK
 
-DECISIONS = len(PER_BLOCK)  # of a block; they stand together
-NOVELTY_TRIES = 50  # founders, or children, that are thrown away for being known networks before one is taken anyway
-MOST_MUTATIONS = 5  # of a child: one, and more where all that are near good parents are known
+DECISIONS = len(PER_BLOCK)  # of a block; they are consecutive
+NOVELTY_TRIES = 50  # founders, or children, rejected as known networks before one is taken anyway
+MOST_MUTATIONS = 5  # of a child: one, or more where everything near good parents is known
 
 
 class EvolutionOptions(Schema):
     population: int = Field(
-        100, ge=2, le=1_000_000, description="Architectures that are alive; the first ones are random."
+        100, ge=2, le=1_000_000, description="Size of the living population; the first ones are random."
     )
     founders: int | None = Field(
         None, ge=1, le=1_000_000, description="Random ones before the first child; null: a population."
     )
-    sample: int = Field(25, ge=1, le=1_000_000, description="How many of them are drawn, of which the best is mutated.")
+    sample: int = Field(25, ge=1, le=1_000_000, description="How many of them are drawn; the best of these is mutated.")
     blocks: float = Field(0.0, ge=0, le=1, description="Share of mutations that give a block what another block has.")
-    crossover: float = Field(0.0, ge=0, le=1, description="Share of children that have blocks of two parents.")
+    crossover: float = Field(0.0, ge=0, le=1, description="Share of children that have blocks from two parents.")
     children: int = Field(
-        1, ge=1, le=100_000, description="Children that are made, of which a model of the rewards picks one."
+        1, ge=1, le=100_000, description="Children made per proposal, of which a model of the rewards picks one."
     )
-    noise: float = Field(0.5, gt=0, lt=1, description="Share of the rewards' variance that this model calls noise.")
+    noise: float = Field(0.5, gt=0, lt=1, description="Share of the rewards' variance that this model treats as noise.")
 
 
 class Evolution(Searcher):
@@ -64,7 +64,7 @@ class Evolution(Searcher):
         self._is_single = False  # one network is all the space
 
     def probabilities(self) -> dict[str, list[float]]:
-        """The share of the living that made each choice."""
+        """The share of the living population that made each choice."""
         living = [indices for indices, _ in self._population]
         columns = zip(self.space.decisions, zip(*living, strict=True), strict=True) if living else ()
         return {
@@ -79,7 +79,7 @@ class Evolution(Searcher):
         founding = self._asked < (self.options.founders or self.options.population) or not self._population
         proposals = self._founders() if founding else self._children()
         first = next(proposals)
-        # Where all of a small space is known, what is known is proposed again.
+        # Once all of a small space is known, known networks are proposed again.
         proposal = next((one for one in itertools.chain([first], proposals) if one not in self._seen), first)
         self._asked += 1
         self._seen.add(proposal)
@@ -91,7 +91,7 @@ class Evolution(Searcher):
             yield self.space.encode(self.space.sample(self._rng))
 
     def _children(self) -> Iterator[Indices]:
-        """Children one by one, or of each several those first which the screen values most; the later, the stranger."""
+        """Children one by one, or of every few the one that the screen values most; the later, the more mutated."""
         litters = max(1, NOVELTY_TRIES // MOST_MUTATIONS // self.options.children)
         for mutations in range(1, MOST_MUTATIONS + 1):
             for _ in range(litters):
@@ -133,7 +133,7 @@ class Evolution(Searcher):
         return tuple(child)
 
     def _with_block_copied(self, parent: Indices) -> Indices:
-        """A block takes the choices of another one, as far as it has them."""
+        """A block takes the choices of another one, as far as it offers them."""
         child = list(parent)
         to, of = (DECISIONS * self._rng.randrange(len(parent) // DECISIONS) for _ in range(2))
         for place in range(DECISIONS):

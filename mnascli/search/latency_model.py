@@ -1,7 +1,7 @@
 """Latency without measuring: a linear model over what the layers of a network do, fitted on measured candidates.
 
 The terms are those of the one lowering: for each kind of op (1x1 convolution, depthwise 5x5 of stride 2, pool, ...) how
-many there are and how much they do, in multiply-adds or in numbers read. Stem and classifier are alike in all
+many there are and how much work they do, in multiply-adds or in numbers read. Stem and classifier are the same in all
 architectures of a space and go into the intercept. TuNAS (2008.06120, section 3.2) is linear over the decisions
 instead; here one decision holds for a whole block, whose filters, kernel and layers multiply each other, so that it
 needs far more measurements (benchmarks/search/latency_model.py shows both).
@@ -30,8 +30,8 @@ from mnascli.space import Architecture, Layer, Space, lower
 from mnascli.space.cost import op_cost
 from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Op, SqueezeExcite
 
-# What a model must keep on candidates it was not fitted on. A tau of 0.65 between predicted and measured latency is
-# what Google's NAS service asks for; the worst is generous: a single measurement on a shared machine is off by a third.
+# What a model must reach on candidates it was not fitted on. A tau of 0.65 between predicted and measured latency is
+# what Google's NAS service asks for; the worst is generous: one measurement on a shared machine can be off by a third.
 MAX_MEDIAN_ERROR, MAX_WORST_ERROR, MIN_TAU = 0.10, 0.60, 0.65
 FEWEST = 20  # stable measurements
 FOLDS = 5
@@ -48,7 +48,7 @@ class LatencyModelError(MnasError):
 
 
 class Errors(Schema):
-    """On candidates that were not fitted on: errors as fractions of the measured latency, Kendall's tau, how many."""
+    """On held-out candidates: errors as fractions of the measured latency, Kendall's tau, how many."""
 
     median: float
     worst: float
@@ -70,8 +70,8 @@ class Errors(Schema):
 class LatencyModel(Schema):
     """Predicts the latency of a space's architectures on one device.
 
-    `device` holds all that a latency depends on, the device's name first; `reference_ms` is what the reference model of
-    the measuring took there: predictions are of the device when it is as fast as that. Coefficients are milliseconds a
+    `device` holds everything a latency depends on, the device's name first; `reference_ms` is what the measuring's
+    reference model took there: predictions are for the device at that speed. Coefficients are milliseconds per
     unit of their term. No prediction is below `floor_ms`, half the fastest latency that was seen.
     """
 
@@ -91,7 +91,7 @@ class LatencyModel(Schema):
         return max(self.floor_ms, self.intercept_ms + linear)
 
     def check(self, space: Space, device: Mapping[str, Any], source: str) -> None:
-        """Raises UsageError where the model is of another space or device, LatencyModelError where it is too bad."""
+        """Raises UsageError if the model is for another space or device, LatencyModelError if it is too inaccurate."""
         if self.space != space_id(space):
             raise UsageError(
                 f"{source}: a latency model of another space: make one with `mnas devices fit {device['name']} --space`"
@@ -104,14 +104,14 @@ class LatencyModel(Schema):
                 )
         if not self.errors.are_small:
             raise LatencyModelError(
-                f"{source}: the latency model is too bad to be used: {self.errors} (needed: {MAX_MEDIAN_ERROR:.0%}, "
-                f"{MAX_WORST_ERROR:.0%}, {MIN_TAU}): keep other work off {device['name']} and fit it anew, with more "
+                f"{source}: the latency model is too inaccurate: {self.errors} (needed: {MAX_MEDIAN_ERROR:.0%}, "
+                f"{MAX_WORST_ERROR:.0%}, {MIN_TAU}): keep other work off {device['name']} and fit it again, with more "
                 "candidates, or search with evaluator: training, which measures every candidate"
             )
 
 
 def load_latency_model(path: Path) -> LatencyModel:
-    """The model in a file of JSON. Raises UsageError for a file that is none."""
+    """The model in a JSON file. Raises UsageError for a file that is not one."""
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -120,12 +120,12 @@ def load_latency_model(path: Path) -> LatencyModel:
 
 
 def space_id(space: Space) -> str:
-    """The space's hash, but for colours and classes: stem and classifier are the same in all of its networks."""
+    """The space's hash without channels and classes: stem and classifier are the same in all of its networks."""
     return space.on(channels=3, classes=1000).hash
 
 
 def terms(architecture: Architecture) -> Counter[str]:
-    """How much there is of each term of the model in a network."""
+    """How much of each of the model's terms a network has."""
     amounts: Counter[str] = Counter()
     for layer in lower(architecture):
         if layer.name.startswith("blocks."):
@@ -143,22 +143,22 @@ def fit(
     stable: Sequence[bool] | None = None,
     reference_ms: float | None = None,
 ) -> LatencyModel:
-    """The model of some measured architectures, with its errors by cross-validation.
+    """The model fitted on some measured architectures, with its errors by cross-validation.
 
-    Measurements that were not `stable` are fitted on, but not judged by. Raises LatencyModelError where fewer than
-    `FEWEST` are.
+    Measurements that were not `stable` are fitted on, but not evaluated on. Raises LatencyModelError if fewer than
+    `FEWEST` are stable.
     """
-    judged = np.array(stable if stable is not None else [True] * len(architectures))
-    if judged.sum() < FEWEST:
+    evaluated = np.array(stable if stable is not None else [True] * len(architectures))
+    if evaluated.sum() < FEWEST:
         raise LatencyModelError(
-            f"only {judged.sum()} of {len(judged)} candidates were measured stably, a latency model needs {FEWEST}: "
+            f"only {evaluated.sum()} of {len(evaluated)} candidates have a stable latency, a model needs {FEWEST}: "
             f"keep other work off {device['name']}, or measure more candidates"
         )
     counted = [terms(architecture) for architecture in architectures]
     names = sorted({name for amounts in counted for name in amounts})
     table = np.array([[amounts[name] for name in names] for amounts in counted], float)
     measured = np.array(latency_ms)
-    by_ridge = {ridge: _cross_validate(table, measured, judged, ridge) for ridge in RIDGES}
+    by_ridge = {ridge: _cross_validate(table, measured, evaluated, ridge) for ridge in RIDGES}
     best = min(by_ridge, key=lambda ridge: by_ridge[ridge].median)
     intercept, coefficients = _solve(table, measured, best)
     return LatencyModel(
@@ -224,10 +224,10 @@ def _solve(table: Floats, measured: Floats, ridge: float) -> tuple[float, Floats
     """Intercept and coefficients (terms,) for a table (candidates, terms) and latencies (candidates,).
 
     Ridge regression of relative errors with standardised terms; reweighted so that errors beyond the median one count
-    by their size and not by its square (Huber's loss), because a bad measurement must not bend the model.
+    by their size and not by its square (Huber's loss), because a bad measurement must not skew the model.
     """
     mean, spread = table.mean(0), table.std(0)
-    spread[spread == 0] = np.inf  # alike in all: part of the intercept
+    spread[spread == 0] = np.inf  # the same in all: part of the intercept
     columns = np.column_stack([np.ones(len(table)), (table - mean) / spread]) / measured[:, None]
     penalty = np.diag([0.0, *[ridge / float(np.median(measured)) ** 2] * table.shape[1]])
     trust = np.ones(len(table))
@@ -242,7 +242,7 @@ def _solve(table: Floats, measured: Floats, ridge: float) -> tuple[float, Floats
     return float(solution[0] - mean @ coefficients), coefficients
 
 
-def _cross_validate(table: Floats, measured: Floats, judged: npt.NDArray[np.bool_], ridge: float) -> Errors:
+def _cross_validate(table: Floats, measured: Floats, evaluated: npt.NDArray[np.bool_], ridge: float) -> Errors:
     """Every candidate predicted by a model that was fitted without it, FOLDS models in all."""
     predicted = np.empty_like(measured)
     order = np.random.default_rng(0).permutation(len(measured))
@@ -251,8 +251,8 @@ def _cross_validate(table: Floats, measured: Floats, judged: npt.NDArray[np.bool
         rest = np.setdiff1d(order, held_out)
         intercept, coefficients = _solve(table[rest], measured[rest], ridge)
         predicted[held_out] = intercept + table[held_out] @ coefficients
-    errors = np.abs(predicted / measured - 1)[judged]
-    tau = kendall_tau(predicted[judged].tolist(), measured[judged].tolist()).tau
+    errors = np.abs(predicted / measured - 1)[evaluated]
+    tau = kendall_tau(predicted[evaluated].tolist(), measured[evaluated].tolist()).tau
     return Errors(
         median=float(np.median(errors)),
         worst=float(errors.max()),

@@ -8,7 +8,7 @@ Point = tuple[float, float]  # (latency in milliseconds, accuracy)
 
 
 def front(points: Iterable[Point]) -> list[Point]:
-    """The points that no other is at least as fast and as accurate as, fastest first, equal points once. O(n log n)."""
+    """The points that no other matches in both speed and accuracy, fastest first, equal points once. O(n log n)."""
     kept: list[Point] = []
     for point in sorted(set(points), key=lambda point: (point[0], -point[1])):
         if not kept or point[1] > kept[-1][1]:
@@ -17,7 +17,7 @@ def front(points: Iterable[Point]) -> list[Point]:
 
 
 def hypervolume(points: Iterable[Point], latency_ms: float, accuracy: float = 0.0) -> float:
-    """The area, in milliseconds times accuracy, that the points dominate as seen from a reference point.
+    """The area, in milliseconds times accuracy, that the points dominate relative to a reference point.
 
     The reference is the worst that counts: points as slow as `latency_ms` or no better than `accuracy` add nothing.
     """

@@ -1,10 +1,10 @@
-"""The paper's searcher: NASNet's controller, an LSTM that emits one decision after the other, trained with PPO.
+"""The paper's searcher: NASNet's controller, an LSTM that emits one decision after another, trained with PPO.
 
 Numbers from NASNet (1707.07012, appendix A): one layer of 100 hidden units, weights uniform in +-0.1, learning rate
 0.00035, entropy 0.00001, a moving average of rewards with weight 0.95 as baseline, minibatches of 20 architectures. The
 clip of 0.2 is the PPO paper's; the passes over a minibatch were never published. They suit the paper's 8,000 trials.
 
-For small budgets other values were found with the landscapes of benchmarks/search/searchers.py, which are made up:
+For small budgets other values were tuned on the synthetic landscapes of benchmarks/search/searchers.py:
 learning_rate 0.008, batch_size 8, baseline 0.8, entropy 0.1 and normalize for 100 to 200 trials; for some 36,
 learning_rate 0.012 and batch_size 4. There the defaults are no better than random search up to 200 trials, and far
 better at 1,000. The entropy goes with normalize, without which it would outweigh rewards that differ by hundredths.
@@ -26,28 +26,28 @@ from mnascli.schema import Schema
 from mnascli.search.searcher import Indices, Searcher
 from mnascli.space import Space
 
-OUTLIER = 3.0  # times the median size of a batch's advantages: what lies beyond counts as much as that (normalize)
+OUTLIER = 3.0  # times the median size of a batch's advantages: those beyond are cut to it (normalize)
 
-DRAWN = 64  # sequences, to tell how likely a choice is
+DRAWN = 64  # sequences, to estimate how likely a choice is
 
 
 class PpoOptions(Schema):
     hidden: int = Field(100, ge=1, le=10_000, description="Units of the LSTM.")
-    init: float = Field(0.1, ge=0, le=10, description="Weights begin uniform in plus or minus this.")
+    init: float = Field(0.1, ge=0, le=10, description="Weights start uniform within plus or minus this.")
     learning_rate: float = Field(0.00035, gt=0, le=10, description="Learning rate of Adam.")
-    batch_size: int = Field(20, ge=1, le=100_000, description="Results that are learned from at once.")
+    batch_size: int = Field(20, ge=1, le=100_000, description="Results per learning step.")
     epochs: int = Field(4, ge=1, le=1000, description="Passes over a batch.")
     clip: float = Field(0.2, gt=0, le=100, description="How far the probability ratio may move from 1 (PPO's epsilon).")
     entropy: float = Field(0.00001, ge=0, le=1000, description="Weight of the entropy bonus.")
     baseline: float = Field(0.95, ge=0, lt=1, description="Weight of the past in the moving average of rewards.")
     normalize: bool = Field(
-        False, description="Divide advantages by their median size and cut them at 3: a failure cannot drown the rest."
+        False, description="Divide advantages by their median size and clip them at 3: a failure cannot drown the rest."
     )
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """For computations as small as the controller's: sharing them out over the cores takes longer than doing them."""
+    """For computations as small as the controller's: distributing them over cores takes longer than doing them."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -60,7 +60,7 @@ class Controller(nn.Module):
     """p(decision | those before it): embedding of the previous choice -> LSTM -> logits of this decision's choices.
 
     All choices of all decisions share one numbering; token 0 is the start. An embedding thus says both which decision
-    it was and what was chosen. In double precision, so that proposals do not hang on the order of a sum over threads.
+    it was and what was chosen. In double precision, so that proposals do not depend on the order of a sum over threads.
     """
 
     def __init__(self, counts: list[int], hidden: int, init: float, generator: torch.Generator) -> None:
@@ -123,7 +123,7 @@ class Ppo(Searcher):
         self._told: list[tuple[Indices, list[float], float]] = []  # choices, log p when sampled, reward
 
     def probabilities(self) -> dict[str, list[float]]:
-        """The mean over sequences drawn from the controller, whose decisions hang on those before them."""
+        """The mean over sequences drawn from the controller, whose decisions depend on those before them."""
         with one_thread(), torch.no_grad():
             choices, _ = self._controller.sample(DRAWN, torch.Generator().manual_seed(self.seed))
             means = self._controller.log_p(choices).exp().mean(dim=0).tolist()
@@ -149,7 +149,7 @@ class Ppo(Searcher):
                 self._told = []
 
     def _log_p_now(self, indices: Indices) -> list[float]:
-        """For what was not sampled, or is told a second time."""
+        """For what was not sampled, or is reported a second time."""
         choices = torch.tensor([indices])
         with torch.no_grad():
             log_p: list[float] = self._controller.log_p(choices).gather(2, choices[..., None])[0, :, 0].tolist()

@@ -1,8 +1,8 @@
 """Random search that never repeats itself: it walks through the whole space in a random order.
 
 The order is a keyed permutation of the numbers below the size of the space (a Feistel network; numbers that fall
-outside are sent through again), so that no choice comes twice, also after 10^5 trials out of 10^18. Other choices that
-give a network which was proposed before are passed over.
+outside are sent through again), so that no choice comes twice, even after 10^5 trials out of 10^18. Choices that give
+a network which was proposed before are skipped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mnascli.search.seen import Seen
 from mnascli.space import Space
 
 ROUNDS = 6
-PASSED_OVER = 200  # in a row, for being known networks: where hardly any other is left, one is proposed again
+PASSED_OVER = 200  # in a row, as known networks: when hardly any other is left, one is proposed again
 
 
 class RandomSearch(Searcher):
@@ -64,7 +64,7 @@ class RandomSearch(Searcher):
 
 
 def permute(number: int, size: int, key: str) -> int:
-    """Where `number` stands in the random order of 0 .. size-1 that `key` gives."""
+    """The position of `number` in the random order of 0 .. size-1 that `key` defines."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
     while True:

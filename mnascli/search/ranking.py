@@ -1,4 +1,4 @@
-"""Whether two ways to judge candidates put them in the same order."""
+"""Whether two ways to rate candidates put them in the same order."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Tau(NamedTuple):
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> Tau:
-    """Kendall's tau-b of two judgements of the same things; ties count as neither order.
+    """Kendall's tau-b of two ratings of the same things; ties count as neither order.
 
     The two-sided p-value is that of the normal approximation without ties, good from about ten things on. Both are
-    nan where one judgement is the same for all, or fewer than two things are judged. Raises ValueError where the
-    numbers of judgements differ. O(n^2).
+    nan if one rating is the same for all, or fewer than two things are rated. Raises ValueError if the numbers
+    of ratings differ. O(n^2).
     """
     if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} judgements of the same things")
+        raise ValueError(f"{len(first)} and {len(second)} ratings of the same things")
     n = len(first)
     if n < 2:
         return Tau(math.nan, math.nan)

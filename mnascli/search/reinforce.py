@@ -1,11 +1,11 @@
-"""TuNAS's searcher (2008.06120): a softmax of its own for every decision, trained with REINFORCE.
+"""TuNAS's searcher (2008.06120): an independent softmax for every decision, trained with REINFORCE.
 
 From the source: logits begin at zero, Adam with beta1 = 0, a moving average of rewards with weight 0.95 as baseline,
 entropy 0. Its learning rate is 0.0003 for 256 pictures, thus 0.0048 for its batches of 4,096, and rises tenfold over
-20,000 steps, each of which has a candidate for every core of a TPU. Here a step has one candidate, judged on a batch of
-the supernet's training, and quick-supernet leaves 3,000 steps to the policy: at 0.0003 it would end as it began, at
-0.03, our default, it learns (tests/search/test_each_searcher.py). For 36 to 200 trials learning_rate 0.15 and baseline
-0.8 were found with the made-up landscapes of benchmarks/search/searchers.py.
+20,000 steps, each of which has a candidate for every core of a TPU. Here a step has one candidate, evaluated on a
+batch of the supernet's training, and quick-supernet leaves 3,000 steps to the policy: at 0.0003 it would end as it
+began; at 0.03, our default, it learns (tests/search/test_each_searcher.py). For 36 to 200 trials learning_rate 0.15 and
+baseline 0.8 were tuned on the synthetic landscapes of benchmarks/search/searchers.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A linear model of the rewards that screens proposals: of many children the most promising is tried.
 
-As in predictor-guided evolution (NPENAS, 2003.12857), with the plainest predictor there is: each choice of each
-decision has a weight, the rewards enter by their rank, which no failure and no scale can upset. Proposals are judged by
+As in predictor-guided evolution (NPENAS, 2003.12857), with the simplest possible predictor: each choice of each
+decision has a weight; rewards enter by their rank, which is robust to failures and scale. Proposals are scored with
 weights drawn from the posterior (Thompson sampling), so that little knowledge explores and much knowledge exploits,
 and several proposals at once differ.
 """
@@ -19,18 +19,18 @@ import numpy.typing as npt
 from mnascli.search.searcher import Indices
 from mnascli.space import Space
 
-WINDOW = 1000  # results it learns from, the latest: what a draw costs does not grow with the search
+WINDOW = 1000  # results it learns from, the latest: the cost of a draw does not grow with the search
 
 
 class Screen:
-    """Learns from (indices, reward); `draw` gives one plausible valuation of proposals. Its state is `results`."""
+    """Learns from (indices, reward); `draw` gives one plausible scoring of proposals. Its state is `results`."""
 
     def __init__(self, space: Space, noise: float) -> None:
         """`noise` is the share of the rewards' variance that the choices do not explain."""
         counts = [len(decision.choices) for decision in space.decisions]
         self._offsets = np.cumsum([0, *counts[:-1]])
         self._size = sum(counts)
-        # A choice's weight has such a variance that all decisions together explain what is not noise.
+        # The variance of a choice's weight is such that all decisions together explain what is not noise.
         self._ratio = noise / ((1 - noise) / len(counts))
         self._noise = noise
         self.results: deque[tuple[Indices, float]] = deque(maxlen=WINDOW)
@@ -41,7 +41,7 @@ class Screen:
         self._posterior = None
 
     def draw(self, rng: random.Random) -> npt.NDArray[np.float64]:
-        """One weight for each choice of each decision, out of what the results leave possible."""
+        """One weight for each choice of each decision, drawn from the posterior given the results."""
         if self._posterior is None:
             self._posterior = self._fit()
         mean, root = self._posterior
@@ -49,7 +49,7 @@ class Screen:
         return drawn
 
     def value(self, weights: npt.NDArray[np.float64], proposals: Sequence[Indices]) -> npt.NDArray[np.float64]:
-        """The valuation of each proposal."""
+        """The score of each proposal."""
         values: npt.NDArray[np.float64] = weights[np.array(proposals) + self._offsets].sum(1)
         return values
 
@@ -65,7 +65,7 @@ class Screen:
 
 
 def normal_scores(rewards: Sequence[float]) -> npt.NDArray[np.float64]:
-    """For each reward where one of its rank would stand in a normal distribution; equal ones get the same."""
+    """For each reward the normal quantile of its rank; equal ones get the same."""
     ordered = np.sort(rewards)
     middle = (np.searchsorted(ordered, rewards, "left") + np.searchsorted(ordered, rewards, "right")) / 2
     normal = NormalDist()

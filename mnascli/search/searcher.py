@@ -1,4 +1,4 @@
-"""What every searcher is: `ask`, `tell`, and a state; and how one is made by its name.
+"""What every searcher is: `ask`, `tell`, and a state; and how one is made from its name.
 
 A new searcher is one file with a class that fills in the four methods at the end of `Searcher`, and one line in
 `SEARCHERS`; tests/search/test_searchers.py then runs against it.
@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 
 from mnascli.errors import MnasError, UsageError
 from mnascli.schema import Schema, parse
-from mnascli.search.objective import Latency
+from mnascli.search.objective import Milliseconds
 from mnascli.space import Architecture, Space
 
-# name -> where it is: a module is imported when its searcher is made, for one of them needs torch
+# name -> where it is: a module is imported when its searcher is made, because one of them needs torch
 SEARCHERS: dict[str, tuple[str, str]] = {
     "ppo": ("mnascli.search.ppo", "Ppo"),
     "reinforce": ("mnascli.search.reinforce", "Reinforce"),
@@ -30,24 +30,24 @@ Indices = tuple[int, ...]  # one choice for each decision of the space
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a proposed architecture; searchers learn from `reward` alone.
+    """The outcome of a proposed architecture; searchers learn from `reward` alone.
 
-    A trial that failed (crash, NaN, out of memory) has `Objective.failed` as its reward, the worst there is, and
+    A trial that failed (crash, NaN, out of memory) has `Objective.failed` as its reward, the worst possible, and
     neither accuracy nor latency. `accuracy` is from 0 to 1, on the validation part; `latency_ms` in milliseconds.
     """
 
     architecture: Architecture
     reward: float
     accuracy: float | None = None
-    latency_ms: Latency | None = None
+    latency_ms: Milliseconds | None = None
 
 
 class Searcher(ABC):
     """Proposes architectures of a space and learns from their rewards.
 
-    All of its randomness comes from `seed`. After `load_state_dict(s)` it goes on exactly as the searcher did from
-    which `s` was taken. Results may be told in any grouping, singly or many at a time, also of architectures that were
-    never asked for; only their order counts. A state is made of plain numbers, strings, lists, dicts and tensors,
+    All of its randomness comes from `seed`. After `load_state_dict(s)` it continues exactly as the searcher did that
+    `s` was taken from. Results may be reported in any grouping, singly or many at a time, even for architectures that
+    were never asked for; only their order counts. A state is made of plain numbers, strings, lists, dicts and tensors,
     shares nothing with the searcher, and can be loaded with torch.load(weights_only=True).
     """
 
@@ -64,22 +64,22 @@ class Searcher(ABC):
         return [self.space.decode(indices) for indices in self._propose(count)]
 
     def tell(self, results: Sequence[Result]) -> None:
-        """Learn from finished trials. Raises UsageError for an architecture that is not of the space."""
+        """Learn from finished trials. Raises UsageError for an architecture outside the space."""
         self._learn([(self.space.encode(result.architecture), result.reward) for result in results])
 
     def probabilities(self) -> dict[str, list[float]]:
         """How likely each choice of each decision is now, by the decision's tag; empty where nothing is learned.
 
-        Takes nothing from the searcher's randomness: asking changes no proposal.
+        Uses none of the searcher's randomness: asking changes no proposal.
         """
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on from here."""
+        """Everything that `load_state_dict` needs to continue from here."""
         return {**self._identity(), "state": self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state. Raises MnasError for one of another searcher, space, or options."""
+        """Continue from a state. Raises MnasError for one of another searcher, space, or options."""
         mine = self._identity()
         for key, value in mine.items():
             if state.get(key) != value:
@@ -106,9 +106,9 @@ class Searcher(ABC):
 
 
 def searcher_class(name: str) -> type[Searcher]:
-    """The class of a searcher, with its `Options`. Raises UsageError with the names there are."""
+    """The class of a searcher, with its `Options`. Raises UsageError, listing the names that exist."""
     if name not in SEARCHERS:
-        raise UsageError(f"no searcher called {name!r}: there are {', '.join(SEARCHERS)}")
+        raise UsageError(f"no searcher called {name!r}: available: {', '.join(SEARCHERS)}")
     module, class_name = SEARCHERS[name]
     found: type[Searcher] = getattr(importlib.import_module(module), class_name)
     return found

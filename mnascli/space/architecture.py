@@ -7,7 +7,7 @@ An architecture string is a comma-separated list of stages, for example
 `cn` is a plain convolution, `ds` a depthwise-separable one, `dsa` the same with an activation after its pointwise part
 (MobileNetV1), `ir` an MBConv (inverted residual). After it r = layers, k = kernel, s = stride of the first layer,
 e = expansion, c = filters, se = squeeze-excite ratio of the block's input filters; then `noskip`, `skip` (identity) or
-`pool`. As in timm, the default skip is none for `cn` and identity for all others. `stem`, `head` and `net` are left out
+`pool`. As in timm, the default skip is none for `cn` and identity for all others. `stem`, `head` and `net` are omitted
 where they have the values of MnasNet (paper, figure 7): a string without them means stem_k3_s2_c32, head_c1280_d0.2,
 net_w1_i224_ch3_o1000. head_c0 is a head without a convolution.
 """
@@ -34,15 +34,15 @@ DEFAULT_SKIP: dict[str, Skip] = {"conv": "none", "sep": "identity", "sep_act": "
 
 
 class ArchitectureError(UsageError):
-    """An architecture that cannot be: bad syntax or a value out of range."""
+    """An impossible architecture: bad syntax or a value out of range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stack of `repeats` equal layers, of which only the first is strided (paper, section 4.1).
+    """A stack of `repeats` identical layers, of which only the first is strided (paper, section 4.1).
 
-    `repeats` may be 0: the block is left out (the paper's 'one layer fewer' of a block with one).
-    `expansion` counts for mbconv alone. `se_ratio` is relative to the filters that enter the layer.
+    `repeats` may be 0: the block is left out (the paper's 'one layer fewer' for a block with one).
+    `expansion` applies to mbconv alone. `se_ratio` is relative to the filters that enter the layer.
     """
 
     operator: Operator
@@ -86,11 +86,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A whole network: stem, blocks, head, and what it is built for.
+    """A whole network: stem, blocks, head, and the input and classes it is built for.
 
     `width` is the depth multiplier, applied by the lowering to stem and blocks with the filters rounded to
     multiples of 8; the head is not scaled unless `head_grows`, and then only above 1 (MobileNetV2).
-    `size` is the height and width of the input in pixels, `channels` its colours.
+    `size` is the height and width of the input in pixels, `channels` its colour channels.
     """
 
     blocks: tuple[Block, ...]
@@ -116,7 +116,7 @@ class Architecture:
         for name in ("stem_filters", "size", "channels", "classes"):
             _check(getattr(self, name) >= 1, f"{name} {getattr(self, name)}: must be 1 or more")
         _check(0 <= self.dropout < 1, f"dropout {self.dropout}: must be at least 0 and below 1")
-        _check(0 < self.width <= 100, f"width {self.width}: must be above 0, 100 at most")
+        _check(0 < self.width <= 100, f"width {self.width}: must be above 0, at most 100")
         _check(0 < self.bn_epsilon < math.inf, f"batch norm epsilon {self.bn_epsilon}: must be above 0")
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class Architecture:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The architecture that a string describes; stages apart by commas or blanks.
+        """The architecture that a string describes; stages are separated by commas or blanks.
 
         Raises ArchitectureError naming the stage that does not parse.
         """
@@ -141,7 +141,7 @@ class Architecture:
             code, *tokens = stage.split("_")
             try:
                 if code in _TAGS:
-                    _check(code not in seen, f"{code!r} stands twice")
+                    _check(code not in seen, f"{code!r} appears twice")
                     seen.add(code)
                     values |= _parse_tagged(_TAGS[code], tokens)
                 else:
@@ -156,7 +156,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The architecture that `to_json` wrote. Raises ArchitectureError for keys or values that do not fit."""
+        """The architecture that `to_json` wrote. Raises ArchitectureError for unknown keys or bad values."""
         try:
             blocks = tuple(Block(**block) for block in values["blocks"])
             return cls(**{**values, "blocks": blocks})
@@ -164,7 +164,7 @@ class Architecture:
             raise ArchitectureError(f"not an architecture in JSON: {error}") from error
 
     def on(self, *, width: float | None = None, size: int | None = None, classes: int | None = None) -> Self:
-        """The same network at another depth multiplier, input size or number of classes; None keeps what is."""
+        """The same network at another depth multiplier, input size or number of classes; None keeps the present one."""
         changes: dict[str, Any] = {"width": width, "size": size, "classes": classes}
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
@@ -204,7 +204,7 @@ def _parse_tagged(tokens_known: Mapping[str, str], tokens: list[str]) -> dict[st
     values: dict[str, Any] = {}
     for token in tokens:
         name, value = _parse_token(token, tokens_known)
-        _check(name not in values, f"{token!r} says a thing twice")
+        _check(name not in values, f"{token!r} sets a value twice")
         values[name] = value
     return values
 

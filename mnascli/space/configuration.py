@@ -1,4 +1,4 @@
-"""A search space as it stands in YAML, checked whole when it is read: every option of every decision makes a block."""
+"""A search space as written in YAML, checked whole when it is read: every option of every decision makes a block."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_operator(name: str) -> bool:
 
 class InputConfig(Schema):
     size: int = Field(224, ge=8, le=2048, description="Height and width of the pictures, in pixels.")
-    channels: int = Field(3, ge=1, le=64, description="Colours of a picture: 3, or 1 for grey.")
+    channels: int = Field(3, ge=1, le=64, description="Colour channels of a picture: 3, or 1 for grey.")
 
 
 class StemConfig(Schema):
@@ -65,7 +65,7 @@ class Choices(Schema):
     def _operators(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for index, name in enumerate(value):
             if not is_operator(name):
-                raise PlacedError((index,), f"{name!r} is no operator: conv, sep, or mbconvN of expansion N")
+                raise PlacedError((index,), f"{name!r} is not an operator: conv, sep, or mbconvN of expansion N")
         return value
 
     @field_validator("kernel")
@@ -89,7 +89,7 @@ class Choices(Schema):
     def _multiples(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         for index, multiple in enumerate(value):
             if not 0 < multiple <= MOST_TIMES:
-                raise PlacedError((index,), f"{multiple:g} times the filters: must be above 0, {MOST_TIMES} at most")
+                raise PlacedError((index,), f"{multiple:g} times the filters: must be above 0, at most {MOST_TIMES}")
         return value
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class Choices(Schema):
         for name in PER_BLOCK:
             values = getattr(self, name)
             if len(set(values)) != len(values):
-                raise PlacedError((name,), f"a choice stands twice in {list(values)}")
+                raise PlacedError((name,), f"a choice appears twice in {list(values)}")
         return self
 
 
@@ -109,7 +109,7 @@ class BlockConfig(Schema):
 
 
 class SpaceConfig(Schema):
-    """A search space as it stands in YAML."""
+    """A search space as written in YAML."""
 
     input: InputConfig = Field(InputConfig(), description="The pictures.")
     classes: int = Field(1000, ge=2, le=1_000_000, description="Classes; a search takes them from its data.")
@@ -129,7 +129,7 @@ class SpaceConfig(Schema):
         return self
 
     def filters_of(self, block: BlockConfig, multiple: float) -> int:
-        """The filters that a multiple of a block's base comes out as."""
+        """The filters that a multiple of a block's base results in."""
         unit = self.filters_multiple_of
         return int(block.filters * multiple / unit + 0.5) * unit
 
@@ -158,7 +158,7 @@ def at_size(config: SpaceConfig, size: int) -> SpaceConfig:
 
 
 def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...]]:
-    """What may be chosen for a block, and a line for each group of options that are one because they come out alike.
+    """What may be chosen for a block, and a line for each group of options with equal results, which are one.
 
     Raises PlacedError for an option that makes no block.
     """
@@ -172,7 +172,7 @@ def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...
     if fewest < (1 if base.stride == 2 else 0):
         raise PlacedError(where, f"{fewest} layers are too few for a block of stride {base.stride}")
     if most > MOST_LAYERS:
-        raise PlacedError(where, f"{most} layers are too many: {MOST_LAYERS} at most")
+        raise PlacedError(where, f"{most} layers are too many: at most {MOST_LAYERS}")
     alike: dict[int, list[float]] = {}
     for multiple in choices.filters:
         alike.setdefault(config.filters_of(base, multiple), []).append(multiple)
@@ -191,6 +191,6 @@ def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...
     if {"sep", "mbconv1"} <= set(operators):
         operators = tuple(name for name in operators if name != "mbconv1")
         notes.append("the operators sep and mbconv1 have the same layers: one choice, sep")
-    # Of multiples that come out alike the one that is nearest to what comes out.
+    # Of multiples with the same result, the one nearest to it.
     kept = tuple(min(of, key=lambda one: abs(one * base.filters - filters)) for filters, of in alike.items())
     return choices.model_copy(update={"filters": kept, "operator": operators}), tuple(notes)

@@ -1,6 +1,6 @@
 """Parameters and multiply-adds, counted from the layers.
 
-As the paper counts: convolutions, squeeze-excite and the classifier; batch norm and biases are parameters but no
+As the paper counts: convolutions, squeeze-excite and the classifier; batch norm and biases are parameters but not
 multiply-adds, batch norm's running statistics are neither.
 """
 
@@ -16,7 +16,7 @@ from mnascli.space.ops import AveragePool, Conv, Dense, Dropout, GlobalMean, Op,
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`parameters` that are trained, `multiply_adds` for one picture."""
+    """Trainable `parameters`, and `multiply_adds` for one picture."""
 
     parameters: int = 0
     multiply_adds: int = 0

@@ -1,8 +1,8 @@
 """The factorized hierarchical search space (paper, section 4.1): a skeleton of blocks and six decisions for each.
 
-A space is a YAML file; nothing of it stands in code. For every block one choice is made for the operator, the kernel,
+A space is a YAML file; none of it is in code. For every block one choice is made for the operator, the kernel,
 the squeeze-excite ratio, the skip, the filters (a multiple of the block's base) and the number of layers (added to
-the block's base). All layers of a block are alike, so the paper's seven blocks of 432 choices give 432^7 networks.
+the block's base). All layers of a block are identical, so the paper's seven blocks of 432 choices give 432^7 networks.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Space:
 
     @cached_property
     def block_choices(self) -> tuple[Choices, ...]:
-        """The choices of each block: the space's, with the block's own in their place, and no two of them equal."""
+        """The choices of each block: the space's, overridden by the block's own, no two of them equal."""
         return tuple(choices for choices, _ in self._options)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """A line for each group of options that come out alike and are one choice, with their blocks."""
+        """A line for each group of options that have the same result and so are one choice, with their blocks."""
         blocks: dict[str, list[str]] = {}
         for index, (_, notes) in enumerate(self._options):
             for note in notes:
@@ -81,18 +81,18 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many ways there are to decide."""
+        """The number of possible sets of decisions."""
         return math.prod(len(decision.choices) for decision in self.decisions)
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of all that the space allows: two spaces with the same hash are the same."""
+        """SHA-256 of everything the space allows: two spaces with the same hash are the same."""
         values = self.config.model_dump(mode="json")
         text = json.dumps([values, self.notes] if self.notes else values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def decode(self, indices: Sequence[int]) -> Architecture:
-        """The architecture for one index a decision. Raises UsageError for a wrong number of them or a wrong index."""
+        """The architecture for one index per decision. Raises UsageError for a wrong number or a wrong index."""
         if len(indices) != len(self.decisions):
             raise UsageError(f"{len(self.decisions)} decisions were expected, not {len(indices)}")
         for decision, index in zip(self.decisions, indices, strict=True):
@@ -103,10 +103,10 @@ class Space:
         return self._skeleton(tuple(self._block(number, choices) for number, choices in enumerate(taken)))
 
     def encode(self, architecture: Architecture) -> tuple[int, ...]:
-        """One index a decision, as `decode` takes them. Raises UsageError where it is not of this space."""
+        """One index per decision, as `decode` takes them. Raises UsageError if it is not in this space."""
         if len(architecture.blocks) != len(self.config.blocks):
             raise UsageError(
-                f"not of this space: {len(architecture.blocks)} blocks, the space has {len(self.config.blocks)}"
+                f"not in this space: {len(architecture.blocks)} blocks, the space has {len(self.config.blocks)}"
             )
         architecture = replace(architecture, blocks=tuple(map(_as_offered, architecture.blocks, self.block_choices)))
         indices: list[int] = []
@@ -120,11 +120,11 @@ class Space:
                 decision = next(decisions)
                 if value not in decision.choices:
                     raise UsageError(
-                        f"not of this space: {decision.tag} of {block} is none of {list(decision.choices)}"
+                        f"not in this space: {decision.tag} of {block} is none of {list(decision.choices)}"
                     )
                 indices.append(decision.choices.index(value))
         if self.decode(indices) != architecture:
-            raise UsageError("not of this space: strides, stem, head or input differ")
+            raise UsageError("not in this space: strides, stem, head or input differ")
         return tuple(indices)
 
     def sample(self, rng: random.Random) -> Architecture:
@@ -132,18 +132,18 @@ class Space:
         return self.decode([rng.randrange(len(decision.choices)) for decision in self.decisions])
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """Another network that differs in one decision. Raises UsageError where all of the space is one network."""
+        """Another network that differs in one decision. Raises UsageError if the whole space is one network."""
         return self.decode(self.mutate_indices(self.encode(architecture), rng))
 
     def mutate_indices(self, taken: Sequence[int], rng: random.Random) -> tuple[int, ...]:
-        """As `mutate`, of an architecture in the form that `encode` gives."""
+        """As `mutate`, for an architecture in the form that `encode` gives."""
         others = [
             [(position, index) for index in range(len(decision.choices)) if index != taken[position]]
             for position, decision in enumerate(self.decisions)
             if len(decision.choices) > 1
         ]
         before = network_id(self.decode(taken))
-        # A decision may change nothing: the skip of a layer whose channels change, or anything of a block left out.
+        # A decision may change nothing: the skip of a layer whose channels change, or anything in a block left out.
         while others:
             of_decision = rng.choice(others)
             position, index = of_decision.pop(rng.randrange(len(of_decision)))
@@ -154,7 +154,7 @@ class Space:
         raise UsageError(f"{self.source}: the space has a single network")
 
     def on(self, *, size: int | None = None, channels: int | None = None, classes: int | None = None) -> Space:
-        """The same space for other pictures; None keeps what is."""
+        """The same space for other pictures; None keeps the present value."""
         size, channels = size or self.config.input.size, channels or self.config.input.channels
         changes = {"input": InputConfig(size=size, channels=channels), "classes": classes or self.config.classes}
         return Space(self.config.model_copy(update=changes), self.source)
@@ -162,7 +162,7 @@ class Space:
     def adapt(self, architecture: Architecture) -> Architecture:
         """A published network on this space's skeleton: its strides, stem, head, input and classes.
 
-        Operators, kernels, filters, layers and activation stay the network's own. Raises UsageError where the number of
+        Operators, kernels, filters, layers and activation stay the network's own. Raises UsageError if the number of
         blocks differs.
         """
         if len(architecture.blocks) != len(self.config.blocks):
@@ -182,7 +182,9 @@ class Space:
         Base filters and layers, identity skips. Raises UsageError for an operator that is none.
         """
         if not is_operator(operator):
-            raise UsageError(f"{PLAIN}{operator}: {operator!r} is no operator: conv, sep, or mbconvN of expansion N")
+            raise UsageError(
+                f"{PLAIN}{operator}: {operator!r} is not an operator: conv, sep, or mbconvN of expansion N"
+            )
         blocks = [self._made_block(base, operator, 3, 0.0, "identity", 1.0, 0) for base in self.config.blocks]
         return self._skeleton(tuple(blocks))
 
@@ -212,7 +214,7 @@ class Space:
 
     @cached_property
     def _blocks(self) -> dict[tuple[int, tuple[int, ...]], Block]:
-        """The blocks that `decode` has made: it makes them over and over."""
+        """A cache of the blocks that `decode` makes: the same ones over and over."""
         return {}
 
     def _block(self, number: int, indices: tuple[int, ...]) -> Block:
@@ -239,14 +241,14 @@ class Space:
 
 
 def _as_offered(block: Block, choices: Choices) -> Block:
-    """A block in the form that its choices give it: mbconv1 as sep where that stands for both."""
+    """A block in the form that its choices give it: mbconv1 as sep if sep stands for both."""
     if (block.operator, block.expansion) == ("mbconv", 1) and "sep" in choices.operator:
         return replace(block, operator="sep")
     return block
 
 
 def load_space(path_or_template: str | Path) -> Space:
-    """The space of a YAML file, or of a shipped template by its name.
+    """The space in a YAML file, or in a shipped template given by its name.
 
     The file holds the space itself or has it under the key `space`, as a search template does. Raises UsageError.
     """
@@ -262,14 +264,16 @@ def load_space(path_or_template: str | Path) -> Space:
 
 
 def make_space(values: dict[str, Any], source: str) -> Space:
-    """The space of plain values as they stand in YAML. Raises UsageError naming source and key."""
+    """The space from plain values, as in YAML. Raises UsageError naming source and key."""
     return Space(parse(SpaceConfig, values, source, {}, ("space",)), source)
 
 
 def template_path(name: str) -> Path:
-    """The shipped template of that name. Raises UsageError with the names there are."""
+    """The shipped template of that name. Raises UsageError, listing the names that exist."""
     path = folder("templates") / f"{name}.yaml"
     if not paths.is_file(path):
         names = sorted(entry.stem for entry in folder("templates").glob("*.yaml"))
-        raise UsageError(f"no template called {name!r}: there are {', '.join(names)}; a file of your own ends in .yaml")
+        raise UsageError(
+            f"no template called {name!r}: available: {', '.join(names)}; a file of your own ends in .yaml"
+        )
     return path

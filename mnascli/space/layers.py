@@ -17,7 +17,7 @@ from mnascli.space.ops import AveragePool, Conv, Layer, Op, SqueezeExcite, round
 
 
 class _Place(NamedTuple):
-    """What a layer of a block is made from, but for its name: the arguments of `block_layer`."""
+    """What a block's layer is made from, except its name: the arguments of `block_layer`."""
 
     block: Block
     activation: Activation
@@ -34,10 +34,10 @@ def lower(architecture: Architecture) -> tuple[Layer, ...]:
 
 
 def network_id(architecture: Architecture) -> str:
-    """16 hexadecimal digits that two architectures share if their layers are the same, and only then.
+    """16 hexadecimal digits that two architectures share if and only if their layers are the same.
 
-    The names of layers say where in the architecture they stand and do not count: two blocks of 2 and 1 layers may be
-    the network of blocks of 1 and 2. The epsilon of batch norm, which no layer holds, counts.
+    The names of layers say where in the architecture they are and do not count: two blocks of 2 and 1 layers may be
+    the same network as blocks of 1 and 2. The epsilon of batch norm, which no layer holds, counts.
     """
     stem, places, end = _parts(architecture)
     digest = hashlib.sha256(_digest((stem, end, float(architecture.bn_epsilon))))
@@ -46,7 +46,7 @@ def network_id(architecture: Architecture) -> str:
     return digest.hexdigest()[:16]
 
 
-# The paper's space has some 10,000 places; without it, an id takes eight times as long.
+# The paper's space has some 10,000 places; without the cache, an id takes eight times as long.
 @lru_cache(maxsize=1 << 14)
 def _digest(part: _Place | tuple[Layer, tuple[Layer, ...], float]) -> bytes:
     what = block_layer("", *part) if isinstance(part, _Place) else part

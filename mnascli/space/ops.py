@@ -34,7 +34,7 @@ def round_filters(filters: int, width: float, multiple: int = 8) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """A convolution without bias, batch norm, and an activation; `depthwise` has one filter a channel."""
+    """A convolution without bias, batch norm, and an activation; `depthwise` has one filter per channel."""
 
     name: str
     in_channels: int
@@ -71,7 +71,7 @@ class GlobalMean:
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
-    """Nothing but a regularizer in training."""
+    """Only a regularizer in training."""
 
     name: str
     rate: float
@@ -88,7 +88,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class AveragePool:
-    """3x3 average over what lies inside the picture (SAME, padding not counted): the `pool` skip."""
+    """3x3 average over the pixels inside the picture (SAME, padding not counted): the `pool` skip."""
 
     name: str
     channels: int

@@ -18,7 +18,7 @@ ZOO: dict[str, str] = {
         "ir_r2_k3_s1_e6_c96,ir_r4_k5_s2_e6_c192,ir_r1_k3_s1_e6_c320_noskip"
     ),
     # The official code declares 16 input filters for the first block, so it adds no residual there although the
-    # stem gives 8: noskip.
+    # stem outputs 8: noskip.
     "mnasnet-small": (
         "stem_c8,ds_r1_k3_s1_c8_noskip,ir_r1_k3_s2_e3_c16,ir_r2_k3_s2_e6_c16,ir_r4_k5_s2_e6_c32_se0.25,"
         "ir_r3_k3_s1_e6_c32_se0.25,ir_r3_k5_s2_e6_c88_se0.25,ir_r1_k3_s1_e6_c144,head_d0"

@@ -17,7 +17,7 @@ from mnascli.tflite.files import replacing
 
 
 class Described(Protocol):
-    """What the converter has to know of a network: an `Architecture`, or what stands for one. Its text names it."""
+    """What the converter needs to know about a network: an `Architecture`, or a stand-in. Its text names it."""
 
     @property
     def size(self) -> int: ...
@@ -28,9 +28,9 @@ class Described(Protocol):
 def convert(network: nn.Module, architecture: Described, path: Path | str) -> Path:
     """Export a network (N, channels, size, size) as a float .tflite with the interface of `mnascli.tflite.write`.
 
-    The network is converted in evaluation mode and left in the mode it was in. It takes seconds to a minute; the
-    converter's messages on stdout and stderr are dropped, at the level of the process, while it works.
-    Raises MnasError where litert-torch is not installed or fails, or the file cannot be written.
+    The network is converted in evaluation mode and left in the mode it was in. It takes seconds to a minute;
+    meanwhile the converter's messages on stdout and stderr are dropped, for the whole process.
+    Raises MnasError if litert-torch is not installed or fails, or the file cannot be written.
     """
     path = Path(path)
     image = torch.zeros(1, architecture.size, architecture.size, architecture.channels)
@@ -42,7 +42,7 @@ def convert(network: nn.Module, architecture: Described, path: Path | str) -> Pa
             litert_torch.convert(wrapped, sample_kwargs={"image": image}).export(str(temporary))
     except (MnasError, OSError):
         raise
-    except Exception as error:  # whatever the converter raises, the user can do nothing with its traceback
+    except Exception as error:  # whatever the converter raises, its traceback is of no use to the user
         reason = next(iter(str(error).splitlines()), "")
         raise MnasError(f"litert-torch cannot convert {architecture}: {type(error).__name__}: {reason}") from error
     finally:
@@ -62,13 +62,13 @@ class _ChannelsLast(nn.Module):
 
 
 def import_converter() -> Any:
-    """The module litert_torch; imported here because that alone takes seconds. Raises MnasError where it is missing."""
+    """The module litert_torch; imported here because that alone takes seconds. Raises MnasError if it is missing."""
     try:
         import litert_torch
     except ImportError as error:
         raise MnasError(
             "the conversion needs the package litert-torch, which exists for Linux on x86_64 and macOS on arm64 only: "
-            "install it there, or use the file that the writer makes (mnascli.tflite.write)"
+            "install it there, or use the file that mnas' own writer makes (mnascli.tflite.write)"
         ) from error
     return litert_torch
 

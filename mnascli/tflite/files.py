@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mnascli.errors import MnasError, reason
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the place of `path` when the block ends well.
+    """A temporary path beside `path` to write to; it replaces `path` if the block succeeds.
 
-    Raises MnasError where it cannot be written (no such folder, full disk).
+    Raises MnasError if it cannot be written (no such folder, full disk).
     """
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:

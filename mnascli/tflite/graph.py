@@ -26,11 +26,11 @@ class Graph:
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
         self._codes: dict[int, int] = {}
-        # By the schema, buffer 0 is empty and belongs to all tensors that are computed.
+        # In the schema, buffer 0 is empty and belongs to all computed tensors.
         self._buffers = [Buffer()]
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> int:
-        """A float tensor that is the input or computed."""
+        """A float tensor that is an input or is computed."""
         return self._add_tensor(name, shape, schema.TensorType.FLOAT32, buffer=0)
 
     def constant(self, name: str, values: npt.NDArray[np.float32] | npt.NDArray[np.int32]) -> int:
@@ -122,7 +122,7 @@ class Buffer:
 
 def pack(model: Any) -> bytes:
     """The bytes of a model whose buffers are all of the class `Buffer`."""
-    # Room for all constants at once: a builder that grows copies everything again and again.
+    # Space for all constants at once: a growing builder copies everything again and again.
     constants = sum(len(buffer.content) for buffer in model.buffers)
     tensors = sum(len(subgraph.tensors) for subgraph in model.subgraphs)
     builder = flatbuffers.Builder(constants + 512 * tensors + 8192)

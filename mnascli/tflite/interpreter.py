@@ -20,13 +20,13 @@ PIECE = 64  # images that one interpreter takes at a time
 
 
 class Runner:
-    """A .tflite ready to run. Takes and gives floats whatever the file has inside: integers by their scale.
+    """A .tflite ready to run. Takes and returns floats whatever the file uses inside: integers by their scale.
 
     `size` is for a file that leaves the sides of its pictures open. `picture` says how it takes pictures, `classes` how
-    many numbers it gives for one.
+    many numbers it returns for one.
 
-    Raises UsageError for a file that is no .tflite, for one that does not take one picture and give one number a class,
-    and for a `size` that is not the file's or is missing.
+    Raises UsageError for a file that is not a .tflite, for one that does not take one picture and return one number per
+    class, and for a `size` that is not the file's or is missing.
     """
 
     def __init__(self, path: Path | str, threads: int = 1, size: int | None = None) -> None:
@@ -43,7 +43,7 @@ class Runner:
                 self._interpreter.resize_tensor_input(image["index"], self.picture.shape)
             self._interpreter.allocate_tensors()
             self._image = _Port(image, f"{path}: takes")
-            # What an operator cannot do shows only when it runs, and so does the shape of what depends on values.
+            # Only running shows what an operator cannot do, and the shapes that depend on values.
             self._interpreter.set_tensor(image["index"], np.zeros(self.picture.shape, self._image.type))
             self._interpreter.invoke()
             outputs = self._interpreter.get_output_details()
@@ -56,7 +56,7 @@ class Runner:
 
     @property
     def takes_unscaled(self) -> bool:
-        """Whether it takes integers, and does not say what they stand for."""
+        """Whether it takes integers without saying what they stand for."""
         return self._image.unscaled
 
     @property
@@ -64,9 +64,9 @@ class Runner:
         return self._image.unscaled and self._image.type == np.int8
 
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """What the file gives, (N, classes), for images (N, size, size, channels), as many at once as it takes.
+        """The file's output, (N, classes), for images (N, size, size, channels), as many at once as it takes.
 
-        Raises UsageError for images of another shape than the file's input.
+        Raises UsageError for images whose shape is not that of the file's input.
         """
         wanted = (self.picture.size, self.picture.size, self.picture.channels)
         if images.shape[1:] != wanted:
@@ -81,7 +81,7 @@ class Runner:
         for row in range(0, len(images), batch):
             part = images[row : row + batch]
             if len(part) < batch:
-                part = np.resize(part, self.picture.shape)  # repeated: what it gives for the rest is dropped
+                part = np.resize(part, self.picture.shape)  # repeated: its output for the rest is dropped
             set_tensor(self._image.index, part)
             invoke()
             rows[row : row + batch] = get_tensor(self._logits.index).reshape(batch, -1)[: len(images) - row]
@@ -91,7 +91,7 @@ class Runner:
 class _Port:
     """An input or output of the interpreter, and how its numbers stand for floats.
 
-    Integers without a scale are the numbers themselves. Raises UsageError for what is no number.
+    Integers without a scale are the numbers themselves. Raises UsageError for anything but numbers.
     """
 
     def __init__(self, details: dict[str, Any], name: str) -> None:
@@ -118,23 +118,23 @@ class _Port:
 
 
 def _classes(path: Path, outputs: list[tuple[int, ...]], batch: int) -> int:
-    """How many numbers a picture gets, in one row of whatever shape. Raises UsageError for more than a row, or one."""
+    """The number of outputs per picture, in one row of any shape. Raises UsageError for several rows or one number."""
     shapes = " and ".join(map(in_words, outputs))
     if len(outputs) != 1:
-        raise UsageError(f"{path}: not an image classifier: it gives {shapes}, and one row of classes was expected")
+        raise UsageError(f"{path}: not an image classifier: its output is {shapes}, not one row of classes")
     (shape,) = outputs
     row = shape[1:] if batch > 1 else shape
     if batch > 1 and shape[:1] != (batch,):
-        raise UsageError(f"{path}: takes {batch} pictures at once and gives {shapes}: a row for each was expected")
+        raise UsageError(f"{path}: takes {batch} pictures at once and outputs {shapes}: a row for each was expected")
     if len([size for size in row if size != 1]) != 1:
-        raise UsageError(f"{path}: not an image classifier: it gives {shapes}, and a number a class was expected")
+        raise UsageError(f"{path}: not an image classifier: its output is {shapes}, not a number per class")
     return int(np.prod(row))
 
 
 def predict(path: Path | str, images: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
-    """What the file gives, (N, classes), for images (N, size, size, channels), in their order.
+    """The file's output, (N, classes), for images (N, size, size, channels), in their order.
 
-    Raises UsageError for a file that is no .tflite, and for images of another shape than its input.
+    Raises UsageError for a file that is not a .tflite, and for images whose shape is not that of its input.
     """
     return Runner(path, threads, _size(path, images)).predict(images)
 
@@ -145,9 +145,9 @@ def predict_all(
     normalise: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
     workers: int,
 ) -> npt.NDArray[np.float32]:
-    """What the file gives for pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
+    """The file's output for pixels (N, size, size, channels), any N, by as many interpreters as there are `workers`.
 
-    `images` is sliced piece by piece, so it may be on the disk. Threads serve, for LiteRT runs outside Python's lock;
+    `images` is sliced piece by piece, so it may be on disk. Threads suffice, because LiteRT runs outside Python's lock;
     benchmarks/files/evaluate_tflite.py shows how well. Raises UsageError as `predict` does.
     """
     size = _size(path, images)
@@ -170,5 +170,5 @@ def predict_all(
 
 
 def _size(path: Path | str, images: Any) -> int | None:
-    """The size of images for a file that leaves it open; one of its own is left to be compared."""
+    """The size of images for a file that leaves it open; a file's own size is compared elsewhere."""
     return int(images.shape[1]) if leaves_size_open(Path(path)) else None

@@ -1,4 +1,4 @@
-"""What the numbers of a foreign file mean, as far as its graph tells: which pixels it takes, and what it gives."""
+"""What the numbers of a foreign file mean, as far as its graph shows: which pixels it takes, and what it returns."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mnascli.tflite.reading import TYPE_NAMES, has_values, operator_names, read_
 
 Numbers = tuple[float, ...]
 
-# Operators that hand on the same numbers in another shape or type.
+# Operators that pass on the same numbers in another shape or type.
 PASSING = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "CAST", "QUANTIZE", "DEQUANTIZE"}
 TO_PROBABILITIES = {"SOFTMAX", "LOGISTIC"}
 LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 FITS = 0.8  # of two ranges: what they share, over what they span
 
-# Networks divide pixels of 0 to 255 by 50 or more, or subtract as much, and those of 0 to 1 by or of 1 at most.
+# Networks divide pixels of 0 to 255 by 50 or more, or subtract as much; for those of 0 to 1 it is at most 1.
 LEAST_OF_BYTES, MOST_OF_SHARES = 20.0, 1.0
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(pixel - mean) / std, of pixels from 0 to 1, one number for all channels or one a channel; `why` it is taken."""
+    """(pixel - mean) / std, of pixels from 0 to 1, one number for all or for each channel; `why`: the reason."""
 
     mean: Numbers
     std: Numbers
@@ -40,7 +40,7 @@ class Normalisation:
 
     @property
     def span(self) -> float:
-        """From black to white, of the channel where they lie closest."""
+        """The difference from black to white, in the channel where they are closest."""
         return min(1 / std for std in self.std)
 
     @property
@@ -58,16 +58,16 @@ USUAL = ((0.0, 1.0), (0.5, 0.5), (0.0, 1 / 255))  # 0 to 1, -1 to 1, 0 to 255
 
 
 def fitting_normalisation(path: Path, others: Sequence[tuple[Numbers, Numbers]]) -> Normalisation | None:
-    """What fits the type and scale of the file's input, or the operators that begin it; None where they do not tell.
+    """What fits the type and scale of the file's input, or its first operators; None if they do not show it.
 
-    `others` are (mean, std) that are considered beside the usual ones where the input has a scale.
+    `others` are (mean, std) that are considered besides the usual ones if the input has a scale.
     """
     model = read_file(path)
     first = _First(model)
     kind = TYPE_NAMES[first.tensor.type]
     integers = kind in LIMITS or kind.startswith(("INT", "UINT"))
     if integers and first.scale is None:
-        return as_they_are(f"for it takes whole numbers ({kind.lower()}) without a scale")
+        return as_they_are(f"because it takes whole numbers ({kind.lower()}) without a scale")
     limits = first.scaled_limits()
     if limits is not None:
         return _of_range(limits, others)
@@ -76,13 +76,13 @@ def fitting_normalisation(path: Path, others: Sequence[tuple[Numbers, Numbers]])
 
 def _of_range(limits: tuple[float, float], others: Sequence[tuple[Numbers, Numbers]]) -> Normalisation:
     low, high = limits
-    why = f"for its input holds {low:.4g} to {high:.4g}"
+    why = f"because its input ranges from {low:.4g} to {high:.4g}"
     candidates = [Normalisation(mean, std, why) for mean, std in others]
     candidates += [Normalisation((mean,), (std,), why) for mean, std in USUAL]
     best = max(candidates, key=lambda one: _shared(one.range, limits))
     if _shared(best.range, limits) >= FITS:
         return best
-    # All that it holds for all that a pixel can be.
+    # Its full range for the full range of a pixel.
     std = 1 / (high - low)
     return Normalisation((-low * std,), (std,), why)
 
@@ -93,9 +93,9 @@ def _shared(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def gives_probabilities(path: Path, outputs: npt.NDArray[np.float32]) -> bool:
-    """Whether what a file gave, (N, classes), are probabilities and not logits.
+    """Whether a file's outputs, (N, classes), are probabilities and not logits.
 
-    They are if it ends in a softmax or a logistic function, or if all rows are shares of one, but for rounding.
+    They are if it ends in a softmax or a logistic function, or if every row sums to one, except for rounding.
     """
     model = read_file(path)
     graph, names = model.subgraphs[0], operator_names(model)
@@ -136,7 +136,7 @@ class _First:
                 self.scale = _scale(self.scaled)
 
     def scaled_limits(self) -> tuple[float, float] | None:
-        """The least and the greatest number that its integers stand for; None where they are wider than a picture's."""
+        """The least and the greatest number that its integers stand for; None if they are wider than a picture's."""
         limits = LIMITS.get(TYPE_NAMES[self.scaled.type])
         if self.scale is None or limits is None or limits[1] > 255:
             return None
@@ -144,25 +144,25 @@ class _First:
         return (limits[0] - zero) * scale, (limits[1] - zero) * scale
 
     def rescaling(self) -> Normalisation | None:
-        """What the first operator says of its pixels: a network that scales them itself takes them as they are."""
+        """What the first operator says about its pixels: a network that scales them itself takes them as they are."""
         constant = self._constant()
         if constant is None:
             return None
         greatest = float(np.abs(constant).max())
         if self.name == "MUL":
             greatest = 1 / greatest if greatest else 0.0
-        # An ADD of something positive takes no mean away: what it is for cannot be told.
+        # An ADD of something positive subtracts no mean: its purpose is unknown.
         takes_mean = (self.name == "SUB" and constant.min() >= 0) or (self.name == "ADD" and constant.max() <= 0)
         if self.name not in ("MUL", "DIV") and not takes_mean:
             return None
         if greatest >= LEAST_OF_BYTES:
-            return as_they_are("for it scales them itself")
+            return as_they_are("because it scales them itself")
         if 0 < greatest <= MOST_OF_SHARES:
-            return Normalisation((0.0,), (1.0,), "for it normalises pixels from 0 to 1 itself")
+            return Normalisation((0.0,), (1.0,), "because it normalises pixels from 0 to 1 itself")
         return None
 
     def _constant(self) -> npt.NDArray[Any] | None:
-        """The floats that the first operator takes beside the input."""
+        """The floats that the first operator takes besides the input."""
         others = [self.graph.tensors[index] for index in (self.operator.inputs if self.operator is not None else ())]
         fixed = [one for one in others if has_values(self.model, one) and TYPE_NAMES[one.type] == "FLOAT32"]
         if len(others) != 2 or len(fixed) != 1:

@@ -1,8 +1,8 @@
-"""What a .tflite says of itself: labels, normalisation, name, licence, as Android's tools read it (TFLite Metadata).
+"""What a .tflite says about itself: labels, normalisation, name, licence, as Android's tools read it (TFLite Metadata).
 
-The description is a flatbuffer of its own ("M001") in a buffer of the model that is named TFLITE_METADATA; the labels
-are a text file in a zip archive behind the model. What the schema has no field for stands in a buffer of our own.
-Field numbers are those of Google's metadata_schema.fbs, for which there is no package that installs everywhere.
+The description is a separate flatbuffer ("M001") in a buffer of the model that is named TFLITE_METADATA; the labels
+are a text file in a zip archive appended to the model. What the schema has no field for is in a buffer of our own.
+Field numbers are those of Google's metadata_schema.fbs, for which no package installs everywhere.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ FILE = {"name": 0, "description": 1, "type": 2}
 
 @dataclass(frozen=True)
 class Metadata:
-    """`labels` are the classes in the order of the logits; `mean` and `std` are a channel's, of pixels from 0 to 1.
+    """`labels` are the classes in the order of the logits; `mean` and `std` are per channel, of pixels from 0 to 1.
 
-    `crop` is the share of the centre square's side that the network was made to look at. `picture` says in words how a
-    picture becomes the input. `size` is read from a file, in pixels, and not written: the file has it. `data` is what
-    opens its pictures again, where that is a name and no folder of the machine that made the file.
+    `crop` is the share of the centre square's side that the network was trained to look at. `picture` says in words how
+    a picture becomes the input. `size` is read from a file, in pixels, and not written: the file has it. `data` is what
+    opens its pictures again, if that is a name and not a folder of the machine that made the file.
 
     What a foreign file does not say is empty.
     """
@@ -66,7 +66,7 @@ class Metadata:
 def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
     """Write `model` with its description to `path`; what it computes stays the same.
 
-    Raises UsageError if `model` is no .tflite, MnasError if `path` cannot be written.
+    Raises UsageError if `model` is not a .tflite, MnasError if `path` cannot be written.
     """
     file = read_file(model)
     graph = file.subgraphs[0]
@@ -88,9 +88,9 @@ def add_metadata(model: Path, path: Path, about: Metadata) -> Path:
 
 
 def read_metadata(path: Path) -> Metadata | None:
-    """What the file says of itself; None if it says nothing. Raises UsageError for one that cannot be read.
+    """What the file says about itself; None if it says nothing. Raises UsageError for one that cannot be read.
 
-    Files of other origin may leave out what they like; one number for the normalisation is one for all channels.
+    Files from elsewhere may omit anything; a single number for the normalisation applies to all channels.
     """
     file = read_file(path)
     buffers = {one.name: one.buffer for one in file.metadata or []}
@@ -116,11 +116,11 @@ def read_metadata(path: Path) -> Metadata | None:
             data=str(own.get("data", "")),
         )
     except Exception as error:  # flatbuffers and zipfile raise many kinds for damaged bytes
-        raise UsageError(f"{path}: its metadata are damaged, or not of an image classifier") from error
+        raise UsageError(f"{path}: its metadata are damaged, or not those of an image classifier") from error
 
 
 def known_size(path: Path, size: int | None = None) -> int | None:
-    """`size`, else what the metadata say where the file itself leaves it open. Raises UsageError as `read_metadata`."""
+    """`size`, else what the metadata say if the file itself leaves it open. Raises UsageError as `read_metadata`."""
     if size is not None or not leaves_size_open(path):
         return size
     about = read_metadata(path)
@@ -128,7 +128,7 @@ def known_size(path: Path, size: int | None = None) -> int | None:
 
 
 def _normalisation(image: Table | None) -> tuple[list[float], list[float]]:
-    """(mean, deviation) of pixels from 0 to 255; empty where they are not said."""
+    """(mean, deviation) of pixels from 0 to 255; empty if not given."""
     for unit in _tables(image, TENSOR["process_units"]):
         options = _child(unit, 1)
         if _number(unit, 0, number_types.Uint8Flags) == NORMALIZATION and options is not None:
@@ -145,7 +145,7 @@ def _labels(path: Path, logits: Table | None) -> tuple[str, ...]:
 
 
 def _default_size(image: Table | None) -> int | None:
-    """The side of the square that the input takes by default; None where it is not said, or is no square."""
+    """The side of the square that the input takes by default; None if it is not given, or is not a square."""
     content = _child(image, TENSOR["content"])
     properties = _child(content, 1)
     if _number(content, 0, number_types.Uint8Flags) != IMAGE_PROPERTIES:
@@ -225,7 +225,7 @@ def _described(about: Metadata, size: int) -> bytes:
 
 
 def _field(table: Table | None, number: int) -> int:
-    """Where a field's value stands; 0 if the table, or its field, is not there."""
+    """Where a field's value is; 0 if the table, or its field, is absent."""
     return int(table.Offset(4 + 2 * number)) if table is not None else 0
 
 

@@ -18,21 +18,21 @@ from mnascli.tflite.files import replacing
 from mnascli.tflite.quiet import quiet_runtime
 from mnascli.tflite.reading import input_shape, read_file
 
-Kind = Literal["int8", "dynamic", "fp16"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Quantization = Literal["int8", "dynamic", "fp16"]
+KINDS: tuple[Quantization, ...] = get_args(Quantization)
 DEAD = 1e-4  # a range, zero included, that is narrower than this holds nothing
 THREADS = 1  # of the calibration: the library's 16 would disturb whatever is measured on this machine
 
 
 def quantize(
-    model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None, kind: Kind = "int8"
+    model: Path | str, path: Path | str, images: npt.NDArray[np.float32] | None = None, kind: Quantization = "int8"
 ) -> Path:
-    """Write the int8 twin (or another kind) of the float file `model`; returns its path.
+    """Write the int8 version (or another kind) of the float file `model`; returns its path.
 
     `images`, (N, size, size, channels), normalised as in training, show int8 which values the activations take. Without
-    them all are taken to lie between -1 and 1: the answers are then worth nothing, the time is the same, and so are
-    the bytes every time.
-    Raises UsageError if `model` is no .tflite or the images do not fit it, MnasError if it cannot be quantized.
+    them all are assumed to be between -1 and 1: the outputs are then worthless, the time is the same, and the bytes are
+    the same every time.
+    Raises UsageError if `model` is not a .tflite or the images do not fit it, MnasError if it cannot be quantized.
     """
     model, path = Path(model), Path(path)
     file = read_file(model)
@@ -46,7 +46,7 @@ def quantize(
         if kind == "int8":
             ranges = _made_up_ranges(file) if images is None else _calibrate(work, file, images)
         content = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
-    except Exception as error:  # the library raises many kinds, of which none is the user's
+    except Exception as error:  # the library raises many kinds, none of them the user's fault
         reason = next(iter(str(error).splitlines()), "")
         raise MnasError(f"{model}: cannot be quantized: {type(error).__name__}: {reason}") from error
     with replacing(path) as temporary:
@@ -54,7 +54,7 @@ def quantize(
     return path
 
 
-def _recipe(kind: Kind) -> Any:
+def _recipe(kind: Quantization) -> Any:
     from ai_edge_quantizer import algorithm_manager, qtyping, recipe, recipe_manager
 
     if kind == "int8":
@@ -82,7 +82,7 @@ def _made_up_ranges(file: Any) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
 
 
 def _computed(file: Any) -> list[str]:
-    """The tensors that are no constants."""
+    """The tensors that are not constants."""
     return [tensor.name.decode() for tensor in file.subgraphs[0].tensors if file.buffers[tensor.buffer].data is None]
 
 
@@ -94,7 +94,7 @@ def _calibrate(work: Any, file: Any, images: npt.NDArray[np.float32]) -> Any:
     ranges = work.calibrate({signature.signatureKey.decode(): samples}, num_threads=THREADS)
     for tensor in _computed(file):
         of = ranges.get(tensor)
-        # A tensor that is zero for all images, as behind a dead ReLU, would get a scale so small that the biases after
+        # A tensor that is zero for all images, as after a dead ReLU, would get a scale so small that the biases after
         # it overflow, and XNNPACK refuses the file.
         if of is not None and max(np.max(of["max"]), 0) - min(np.min(of["min"]), 0) < DEAD:
             of["max"] = of["max"] + np.float32(1)
@@ -102,7 +102,7 @@ def _calibrate(work: Any, file: Any, images: npt.NDArray[np.float32]) -> Any:
 
 
 class _NoBar:
-    """In place of the library's progress bars, of which some cannot be turned off."""
+    """Replaces the library's progress bars, some of which cannot be turned off."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -123,6 +123,6 @@ def _import_quantizer() -> Any:
     from ai_edge_quantizer.utils import progress_utils
 
     progress_utils.ProgressBar = _NoBar
-    # Its own way of looking at every tensor: nothing that a user could do something about.
+    # Warnings about single tensors: nothing that a user could do something about.
     warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
     return quantizer

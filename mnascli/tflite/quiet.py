@@ -1,7 +1,7 @@
 """What LiteRT's C++ writes to stderr when a process makes its first interpreter: INFO: Created TensorFlow Lite ...
 
-There is no switch for it. So each process makes its first interpreter here, out of a model of a few layers, while its
-stderr goes to a file; all that is not LiteRT's own information is then written where it belongs.
+There is no switch for it. So each process makes its first interpreter here, from a model of a few layers, while its
+stderr goes to a file; everything that is not LiteRT's own information is then written where it belongs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _is_done = False
 
 
 def quiet_runtime() -> None:
-    """Let LiteRT say what it says once in a process. To be called before an interpreter is made, however often."""
+    """Get LiteRT's once-per-process message over with. Call it before making any interpreter, as often as you like."""
     global _is_done
     with _lock:
         if _is_done:
@@ -42,10 +42,10 @@ def _make_interpreter() -> None:
 
 @contextmanager
 def _without_information() -> Iterator[None]:
-    """While it lasts descriptor 2 is a file, of which all but LiteRT's lines is passed on at the end."""
+    """While it lasts descriptor 2 is a file; everything in it but LiteRT's lines is passed on at the end."""
     try:
         file, real = tempfile.TemporaryFile(), os.dup(2)  # noqa: SIM115  (closed below)
-    except OSError:  # no room for a file, or no descriptor 2: then the line is seen
+    except OSError:  # no space for a file, or no descriptor 2: then the line is seen
         yield
         return
     with file:

@@ -1,4 +1,4 @@
-"""What stands in a .tflite file: the graph, its operators and their types, before anything runs it."""
+"""What is in a .tflite file: the graph, its operators and their types, before anything runs it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ WITH_WEIGHTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
 def input_shape(path: Path | str) -> tuple[int, ...]:
-    """Shape of the first input, (1, size, size, channels). Raises UsageError for a file that is no .tflite."""
+    """Shape of the first input, (1, size, size, channels). Raises UsageError for a file that is not a .tflite."""
     graph = read_file(Path(path)).subgraphs[0]
     return tuple(int(size) for size in graph.tensors[graph.inputs[0]].shape)
 
 
 def operators(path: Path | str) -> list[str]:
-    """The builtin operators in the order of execution, as they stand in the file, before any delegate takes them.
+    """The builtin operators in the order of execution, as they are in the file, before any delegate takes them.
 
-    Raises UsageError for a file that is no .tflite.
+    Raises UsageError for a file that is not a .tflite.
     """
     return [operator.name for operator in typed_operators(path)]
 
 
 class TypedOperator(NamedTuple):
-    """An operator with the types it works in, such as INT8 and FLOAT32; `weights` is '' where it has none."""
+    """An operator with the types it works in, such as INT8 and FLOAT32; `weights` is '' if it has none."""
 
     name: str
     activations: str
@@ -42,11 +42,11 @@ class TypedOperator(NamedTuple):
 
 
 def typed_operators(path: Path | str) -> list[TypedOperator]:
-    """As `operators`, with types. Raises UsageError for a file that is no .tflite."""
+    """As `operators`, with types. Raises UsageError for a file that is not a .tflite."""
     model = read_file(Path(path))
     graph = model.subgraphs[0]
     names = operator_names(model)
-    # Weights stand in the file, or come out of a DEQUANTIZE of what stands there (fp16).
+    # Weights are in the file, or come out of a DEQUANTIZE of what is in it (fp16).
     constant = {index for index, tensor in enumerate(graph.tensors) if has_values(model, tensor)}
     listed = []
     for operator in graph.operators:
@@ -75,15 +75,15 @@ def operator_names(model: Any) -> list[str]:
 
 
 def has_values(model: Any, tensor: Any) -> bool:
-    """Whether a tensor's values stand in the file."""
+    """Whether a tensor's values are in the file."""
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
 
 
 def read_file(path: Path) -> Any:
-    """The whole file as schema objects: the runtime itself can crash on a damaged one, so it is read through first.
+    """The whole file as schema objects: the runtime itself can crash on a damaged one, so it is read completely first.
 
-    Raises UsageError for a file that is no .tflite.
+    Raises UsageError for a file that is not a .tflite.
     """
     try:
         content = path.read_bytes()
@@ -96,7 +96,7 @@ def read_file(path: Path) -> Any:
         if not model.subgraphs[0].operators or len(model.subgraphs[0].inputs) == 0:
             raise ValueError("nothing to run")
         for buffer in model.buffers:
-            # The quantizer leaves large constants behind the flatbuffer; here they stand where all others do.
+            # The quantizer puts large constants after the flatbuffer; here they go where all others are.
             if buffer.data is None and buffer.offset > 1:
                 buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
                 buffer.offset = buffer.size = 0

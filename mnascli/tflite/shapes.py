@@ -1,6 +1,6 @@
 """Shapes of inputs, and sizes that a file leaves open: found, filled in, and written into a copy.
 
-A file says -1 in `shapeSignature` where any size will do, and 1 in `shape`: whoever runs it as it stands runs it on one
+A file says -1 in `shapeSignature` where any size will do, and 1 in `shape`: whoever runs it as it is runs it on one
 pixel.
 """
 
@@ -23,12 +23,12 @@ from mnascli.tflite.reading import has_values, read_file
 Layout = Literal["NHWC", "NCHW", "NHW"]
 CHANNELS = (1, 3)
 
-Open = tuple[int | None, ...]  # None where any size will do
+Open = tuple[int | None, ...]  # None if any size will do
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """An input of square pictures: `batch` at once, (size, size, channels) each, in the order that `layout` says."""
+    """An input of square pictures: `batch` at a time, (size, size, channels) each, in the order that `layout` says."""
 
     layout: Layout
     batch: int
@@ -57,18 +57,18 @@ def open_shape(tensor: Any) -> Open:
 
 
 def input_shapes(path: Path) -> dict[int, Open]:
-    """The shapes of all inputs by the index of their tensor. Raises UsageError for a file that is no .tflite."""
+    """The shapes of all inputs by the index of their tensor. Raises UsageError for a file that is not a .tflite."""
     graph = read_file(path).subgraphs[0]
     return {int(index): open_shape(graph.tensors[index]) for index in graph.inputs}
 
 
 def leaves_size_open(path: Path) -> bool:
-    """Whether a file takes pictures of any height and width. Raises UsageError for a file that is no .tflite."""
+    """Whether a file takes pictures of any height and width. Raises UsageError for a file that is not a .tflite."""
     return any(_is_pictures(shape) and _sides(shape) == {None} for shape in input_shapes(path).values())
 
 
 def picture_input(path: Path | str, shape: Open, size: int | None = None) -> PictureInput:
-    """How an input of that shape takes pictures; `size` is for sides that it leaves open.
+    """How an input of that shape takes pictures; `size` is for the sides that it leaves open.
 
     Raises UsageError for an input of anything but square pictures of 1 or 3 channels, for open sides without a `size`,
     and for a `size` that is not the file's.
@@ -86,10 +86,10 @@ def picture_input(path: Path | str, shape: Open, size: int | None = None) -> Pic
 
 
 def with_fixed_shapes(model: Path, path: Path, size: int | None = None) -> Path:
-    """A file that runs alike wherever it is run: `model` itself, or its copy at `path` where it leaves sizes open.
+    """A file that runs the same everywhere: `model` itself, or its copy at `path` if it leaves sizes open.
 
-    `size` is that of pictures. An open batch becomes one. Raises UsageError where an open side is not given or
-    something else is open, for a `size` that is not the file's, and where LiteRT cannot run it at that size.
+    `size` is that of pictures. An open batch becomes one. Raises UsageError if an open side is not given or something
+    else is open, for a `size` that is not the file's, and if LiteRT cannot run it at that size.
     """
     wanted = input_shapes(model)
     if size is not None and not any(_is_pictures(shape) for shape in wanted.values()):
@@ -99,7 +99,7 @@ def with_fixed_shapes(model: Path, path: Path, size: int | None = None) -> Path:
     tensors = file.subgraphs[0].tensors
     if all(shape == tuple(tensors[index].shape) for index, shape in filled.items()):
         return model
-    # Behind the file's own tensors come those that kernels work in.
+    # After the file's own tensors come the kernels' temporary ones.
     for tensor, shape in zip(tensors, _shapes_at(model, filled), strict=False):
         if not has_values(file, tensor):
             tensor.shape, tensor.shapeSignature = np.array(shape, np.int32), None
@@ -115,7 +115,7 @@ def in_words(shape: Sequence[int | None]) -> str:
 
 
 def _layout(shape: Open) -> Layout | None:
-    """None for what cannot be pictures of 1 or 3 channels."""
+    """None for anything that cannot be pictures of 1 or 3 channels."""
     if len(shape) == 3 and shape[1] == shape[2]:
         return "NHW"
     if len(shape) != 4:
@@ -127,12 +127,12 @@ def _layout(shape: Open) -> Layout | None:
 
 
 def _is_pictures(shape: Open) -> bool:
-    """Also those of other channels, which can be measured."""
+    """Includes other numbers of channels, which can be measured."""
     return len(shape) == 4 or _layout(shape) is not None
 
 
 def _places(shape: Open) -> tuple[int, int]:
-    """Where height and width stand in the shape of pictures."""
+    """Where height and width are in the shape of pictures."""
     return (2, 3) if _layout(shape) == "NCHW" else (1, 2)
 
 
@@ -141,7 +141,7 @@ def _sides(shape: Open) -> set[int | None]:
 
 
 def _filled(path: Path | str, shape: Open, size: int | None) -> tuple[int, ...]:
-    """The shape of an input, of pictures or not, with a number everywhere. Raises UsageError where that cannot be."""
+    """The shape of an input, of pictures or not, with a number everywhere. Raises UsageError if that is impossible."""
     sizes = list(shape)
     if sizes and sizes[0] is None:
         sizes[0] = 1
@@ -154,21 +154,21 @@ def _filled(path: Path | str, shape: Open, size: int | None) -> tuple[int, ...]:
                 f"{path}: takes pictures of {height}x{width} pixels, not of {size}x{size}: leave out --size"
             )
         if places and fixed is None and size is None:
-            raise UsageError(f"{path}: takes pictures of any size: say with --size which one")
+            raise UsageError(f"{path}: takes pictures of any size: choose one with --size")
         for place in places:
             sizes[place] = fixed or size
     if None in sizes:
         raise UsageError(
-            f"{path}: leaves open the shape of an input, {in_words(shape)}: write it anew with a fixed one, for only "
+            f"{path}: leaves the shape of an input open, {in_words(shape)}: write it again with a fixed one; only "
             "height and width of pictures can be given"
         )
     return tuple(size for size in sizes if size is not None)
 
 
 def _shapes_at(model: Path, inputs: dict[int, tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The shapes that all tensors have with such inputs."""
+    """The shapes of all tensors with such inputs."""
     try:
-        # A delegate would leave the tensors inside of it as they are in the file.
+        # A delegate would leave the tensors inside it as they are in the file.
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         interpreter = Interpreter(model_path=str(model), experimental_op_resolver_type=kernels)
         for index, shape in inputs.items():

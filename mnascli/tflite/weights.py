@@ -25,7 +25,7 @@ class Weights(Protocol):
 
 
 class Drawn:
-    """Random weights that depend on the seed and on the order of the layers alone."""
+    """Random weights that depend only on the seed and the order of the layers."""
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
@@ -45,27 +45,27 @@ class Drawn:
 
 
 class Trained:
-    """Weights of a torch state dict (tensors or arrays). Raises UsageError where they do not fit the architecture."""
+    """Weights of a torch state dict (tensors or arrays). Raises UsageError if they do not fit the architecture."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = {name: value for name, value in values.items() if not name.endswith(".num_batches_tracked")}
 
     def take(self, name: str, shape: tuple[int, ...], mean: float = 0.0, std: float = 0.0) -> Array:
         if name not in self._values:
-            raise UsageError(f"the weights are of another architecture: {name} is missing")
+            raise UsageError(f"the weights are for another architecture: {name} is missing")
         value = self._values.pop(name)
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, np.float32)
         if array.shape != shape:
-            raise UsageError(f"the weights are of another architecture: {name} is {array.shape}, not {shape}")
+            raise UsageError(f"the weights are for another architecture: {name} is {array.shape}, not {shape}")
         return array
 
     def finish(self) -> None:
         if self._values:
-            raise UsageError(f"the weights are of another architecture: it has no {next(iter(self._values))}")
+            raise UsageError(f"the weights are for another architecture: it has no {next(iter(self._values))}")
 
 
 def convolution(weights: Weights, name: str, shape: tuple[int, int, int, int], fan_out: int) -> Array:
-    """A kernel, (out, in, k, k); where drawn, as wide as the official code initialises it."""
+    """A kernel, (out, in, k, k); if drawn, with the official code's standard deviation."""
     return weights.take(f"{name}.weight", shape, std=math.sqrt(2 / fan_out))
 
 

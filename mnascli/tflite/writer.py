@@ -1,4 +1,4 @@
-"""Layers straight into a .tflite, operator for operator what litert-torch makes of the torch network.
+"""Layers straight into a .tflite, operator for operator what litert-torch makes from the torch network.
 
 It takes milliseconds where the conversion takes seconds, so every candidate of a search can be measured. Batch norm is
 folded into the convolutions, activations are fused, tensors are (1, size, size, channels).
@@ -38,7 +38,7 @@ def write(
 
     `weights` is a state dict of `mnascli.nets.build`'s network (tensors or arrays); without it weights are random,
     and the same architecture and seed give the same bytes.
-    Raises UsageError if the weights are of another architecture, MnasError if the file cannot be written.
+    Raises UsageError if the weights are for another architecture, MnasError if the file cannot be written.
     """
     path = Path(path)
     content = to_bytes(architecture, Drawn(seed) if weights is None else Trained(weights))
@@ -142,7 +142,7 @@ def _convolve(
     """A convolution with a kernel in torch's layout, (out, in, k, k) or, depthwise, (channels, 1, k, k)."""
     options: Any
     out_channels, inputs, width, _ = kernel.shape
-    if inputs == 1:  # depthwise; from one channel to many as well, as litert-torch writes it
+    if inputs == 1:  # depthwise; also from one channel to many, as litert-torch writes it
         code, options = Code.DEPTHWISE_CONV_2D, schema.DepthwiseConv2DOptionsT()
         options.depthMultiplier = out_channels // graph.shape(x)[3]
         kernel = kernel.transpose(1, 2, 3, 0)

@@ -1,1 +1,1 @@
-"""The terminal view of a run. It reads run directories and writes nothing, so that ending it never touches a search."""
+"""The terminal view of a run. It only reads run directories, so that ending it never affects a search."""

@@ -22,14 +22,14 @@ DARK, LIGHT = "textual-dark", "textual-light"
 
 
 class Greys(Monochrome):
-    """What NO_COLOR asks for. Textual's own filter ends the program at a segment without a style, as a plot has one
-    before it is laid out."""
+    """What NO_COLOR asks for. Textual's own filter crashes on a segment without a style, which a plot has before it is
+    laid out."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return super().apply([Segment(text, style or Style.null()) for text, style, _ in segments], background)
 
 
-GREYS = Greys()  # one, for strips keep what they became by it
+GREYS = Greys()  # one instance, because strips cache their result by it
 
 
 class MonitorApp(App[None]):
@@ -60,7 +60,7 @@ class MonitorApp(App[None]):
         return [GREYS if isinstance(one, Monochrome) else one for one in super().get_line_filters()]
 
     def choose_run(self) -> None:
-        """Offer the runs, and show the one that is chosen in place of the one before."""
+        """Offer the runs, and show the chosen one instead of the previous one."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.push_screen(RunChooser(self._root), self._open)

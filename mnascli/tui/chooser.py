@@ -1,4 +1,4 @@
-"""The runs there are, to choose one from."""
+"""The list of runs, to choose one from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READ_S = 0.03
 
 
 class RunChooser(Screen[Path]):
-    """Lists the runs below a folder, the one written to last first; how each went is filled in as it is read."""
+    """Lists the runs below a folder, the most recently written first; the state of each is filled in as it is read."""
 
     CSS = """
     RunChooser #title { height: auto; padding: 0 1; background: $panel; text-style: bold; }
@@ -65,7 +65,7 @@ class RunChooser(Screen[Path]):
             box.focus()
 
     def _read_on(self) -> None:
-        """Read a little of the first run that was not read to its end."""
+        """Read a little of the first run that has not been read to its end."""
         if not self._unread:
             return
         source = self._unread[0]

@@ -1,7 +1,7 @@
-"""The columns of the table of trials: what stands in them, how they are sorted, and the filter over them.
+"""The columns of the table of trials: what is in them, how they are sorted, and the filter over them.
 
-A filter is words apart by blanks, all of which must hold: `acc>0.8`, `host<=0.05`, `state=failed`, `trial!=3`, or a
-bare word, which must stand somewhere in the row (`se0.25`, `k5`). A column's name may be cut short.
+A filter is words separated by spaces, all of which must match: `acc>0.8`, `host<=0.05`, `state=failed`, `trial!=3`, or
+a bare word, which must occur somewhere in the row (`se0.25`, `k5`). A column's name may be abbreviated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Value = float | str | None
 
 @dataclass(frozen=True)
 class Column:
-    """`value` sorts and is filtered, `text` is shown, `width` in cells (0: what is left)."""
+    """`value` sorts and is filtered, `text` is shown, `width` in cells (0: the rest)."""
 
     name: str
     width: int
@@ -60,7 +60,7 @@ def _seconds(trial: Trial) -> float | None:
 
 
 def _last(trial: Trial) -> str:
-    """The architecture, of a failed trial why it failed before it."""
+    """The architecture; for a failed trial, the reason before it."""
     return (
         f"[{trial.failure['stage']}: {trial.failure['reason']}] {trial.architecture}"
         if trial.failure
@@ -69,7 +69,7 @@ def _last(trial: Trial) -> str:
 
 
 def sort(trials: Iterable[Trial], column: Column, descending: bool) -> list[Trial]:
-    """The trials by a column; those without a value come last either way, equal ones in the order they came."""
+    """The trials by a column; those without a value are last either way, equal ones in their original order."""
     pairs = [(column.value(trial), trial) for trial in trials]
     known = [(value, trial) for value, trial in pairs if value is not None]
     known.sort(key=operator.itemgetter(0), reverse=descending)
@@ -87,7 +87,7 @@ _OPERATORS: dict[str, Callable[..., bool]] = {
 
 
 def make_filter(text: str, among: Sequence[Column]) -> Callable[[Trial], bool]:
-    """The filter that a text describes. Raises UsageError that says which word is wrong."""
+    """The filter that a text describes. Raises UsageError saying which word is wrong."""
     tests = [_test(word, among) for word in text.split()]
     return lambda trial: all(test(trial) for test in tests)
 
@@ -100,7 +100,7 @@ def _test(word: str, among: Sequence[Column]) -> Callable[[Trial], bool]:
     name, sign, wanted = match.groups()
     column = next((one for one in among if one.name.startswith(name)), None)
     if column is None:
-        raise UsageError(f"no column {name!r}: there are {', '.join(one.name for one in among)}")
+        raise UsageError(f"no column {name!r}: available: {', '.join(one.name for one in among)}")
     compare, equal = _OPERATORS[sign], sign in ("=", "!=")
     try:
         limit = float(wanted)

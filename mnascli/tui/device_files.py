@@ -1,4 +1,4 @@
-"""What a device wrote of a measurement: its file is read when it is looked at."""
+"""A device's file about a measurement, read when it is shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Measurement = dict[str, Any]  # as `devices.measuring.Latency` writes itself
 
 
 def read_latency(run: Path, trial: int, device: str) -> Measurement | None:
-    """The measurement of a trial on a device; None where there is no such file or it cannot be read."""
+    """The measurement of a trial on a device; None if there is no such file or it cannot be read."""
     try:
         value = json.loads(latency_file(trial_folder(run, trial), device).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""One box a device: state, conditions, queue, last latencies, drift, retries, and why it waits."""
+"""One box per device: state, conditions, queue, last latencies, drift, retries, and why it waits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DevicesPanel(Panel):
             scroll.mount(box)
         for view, box in zip(views, boxes, strict=False):
             box.border_title = view.name
-            box.update(describe(view, source, self._file(view, source), max(10, self.size.width - 6)))
+            box.update(device_text(view, source, self._file(view, source), max(10, self.size.width - 6)))
 
     def _file(self, view: DeviceView, source: RunSource) -> device_files.Measurement | None:
         """The last measurement of a device, read once."""
@@ -52,7 +52,7 @@ class DevicesPanel(Panel):
         return self._files[view.name][1]
 
 
-def describe(view: DeviceView, source: RunSource, latency: device_files.Measurement | None, width: int) -> Text:
+def device_text(view: DeviceView, source: RunSource, latency: device_files.Measurement | None, width: int) -> Text:
     lines = [state(view, source), *members(view, source.overview.state)]
     counts = f"queue {source.overview.waiting(view.name)}   measured {view.measured}   unstable {view.unstable}"
     lines.append(f"{counts}   from the store {view.stored}" if view.stored else counts)
@@ -83,13 +83,11 @@ def state(view: DeviceView, source: RunSource) -> str:
         return "· no search is writing this run"
     if run.phase != "search":
         return f"· {run.phase}"
-    return (
-        "▶ measuring" if source.overview.waiting(view.name) else "· waits: the batch is measured, its trainings go on"
-    )
+    return "▶ measuring" if source.overview.waiting(view.name) else "· batch measured, waiting for its trainings"
 
 
 def members(view: DeviceView, run: RunState) -> list[str]:
-    """A line for each device behind the name, where there are several or something is the matter."""
+    """A line for each device behind the name, if there are several or something is wrong."""
     found = [device for device in run.devices.values() if device.device == view.name]
     if len(found) < 2 and all(device.state == "ready" for device in found):
         return []
@@ -102,7 +100,7 @@ def members(view: DeviceView, run: RunState) -> list[str]:
 
 
 def notice(event: Event) -> str:
-    """An event of a device in words, also of a kind that this version does not know: its name and what it says."""
+    """A device's event in words; one of a kind unknown to this version, by its name and values."""
     said = [
         f"{value}" if key in ("reason", "why", "problem", "state") else f"{key} {value}"
         for key, value in event.items()

@@ -57,7 +57,7 @@ def part_of(layer: str) -> str:
 
 
 def block_words(block: Block, layers: Sequence[Layer]) -> str:
-    """A block's choices. A skip that no layer can have, for its stride or its filters, is not told of."""
+    """A block's choices. A skip that no layer can have, because of its stride or filters, is omitted."""
     if not layers:
         return "left out"
     squeeze = f" SE {block.se_ratio:g}" if block.se_ratio else ""
@@ -71,6 +71,6 @@ def stride(value: int) -> str:
 
 
 def shape(layers: Sequence[Layer]) -> str:
-    """Height, width and filters of the last feature map of some layers; '' where there is none."""
+    """Height, width and filters of the last feature map of some layers; '' if there are none."""
     maps = [op for layer in layers for op in layer.ops if isinstance(op, Conv)]
     return f"{maps[-1].out_size}×{maps[-1].out_size}×{maps[-1].out_channels}" if maps else ""

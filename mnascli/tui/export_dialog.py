@@ -43,7 +43,7 @@ class ExportDialog(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         text = Text("Export\n", style="bold")
         if len(self._commands) > 1:
-            text.append("The trial was trained for a short while only: it is trained in full first.\n", style="italic")
+            text.append("The trial was only trained briefly: it is trained in full first.\n", style="italic")
         text.append("\n".join(shlex.join(command) for command in self._commands))
         with Vertical():
             with VerticalScroll():
@@ -66,14 +66,14 @@ class ExportDialog(ModalScreen[None]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(" && ".join(shlex.join(command) for command in self._commands))
-        self.notify("the command is in the clipboard, if the terminal allows it")
+        self.notify("the command is on the clipboard, if the terminal allows it")
 
     def action_run(self) -> None:
         if self._process is None:
             self._run()
 
     def action_close(self) -> None:
-        """Close; a command that runs is stopped."""
+        """Close; a running command is stopped."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
         self.dismiss()
@@ -109,7 +109,7 @@ class ExportDialog(ModalScreen[None]):
 
 
 def commands(source: RunSource, trial: int) -> list[list[str]]:
-    """What exports a trial: one command where it was trained in full, else its training before it."""
+    """What exports a trial: one command if it was trained in full, else its training first."""
     model = f"{source.name}:{trial}"
     where = [] if source.path.parent == Path("runs") else ["--runs", str(source.path.parent)]
     output = f"{source.name}-trial-{trial}"

@@ -14,7 +14,7 @@ KEYS = {
     "Everywhere": {
         "?, F1": "this help",
         "t": "light or dark",
-        "q": "quit (a search goes on)",
+        "q": "quit (a search continues)",
         "Tab, Shift+Tab": "next, previous part",
         "Ctrl+P": "all commands, by name",
     },
@@ -26,13 +26,13 @@ KEYS = {
         "e": "export it",
         "o": "other runs",
         "R": "read the log again from its start",
-        "Esc": "take the filter away, back to the overview",
+        "Esc": "clear the filter, back to the overview",
     },
     "Plots": {
         "click": "open the trial nearest to it",
         "+  -  wheel": "zoom",
         "arrows, drag": "move",
-        "r": "all of it again",
+        "r": "show all of it again",
     },
     "Table of trials": {
         "arrows, Home, End, PageUp, PageDown": "move",

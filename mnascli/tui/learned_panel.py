@@ -1,4 +1,4 @@
-"""What the searcher has learned: how likely it draws each choice of each decision, and how open all of them are."""
+"""What the searcher has learned: how likely it is to draw each choice of each decision, and how open they all are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnascli.tui import words
 from mnascli.tui.panel import Panel
 from mnascli.tui.source import RunSource
 
-BAR, SHORT_BAR = 6, 4  # cells of a probability's bar, where there is room and where not
+BAR, SHORT_BAR = 6, 4  # cells of a probability's bar, with and without space to spare
 ROOMY = 90  # cells
 
 
@@ -25,16 +25,16 @@ class LearnedPanel(Panel):
         yield VerticalScroll(Static(markup=False))
 
     def draw(self, source: RunSource) -> None:
-        self.query_one(Static).update(describe(source.overview, max(20, self.size.width - 4)))
+        self.query_one(Static).update(learned_text(source.overview, max(20, self.size.width - 4)))
 
 
-def describe(view: Overview, width: int) -> Text:
+def learned_text(view: Overview, width: int) -> Text:
     if not view.probabilities:
-        return Text("nothing is known: this searcher draws evenly, or has not learned yet")
+        return Text("nothing yet: this searcher draws uniformly, or has not learned anything yet")
     step, openness = view.entropies[-1]
     history = words.sparkline([value for _, value in view.entropies], max(5, width - 50))
     length = BAR if width >= ROOMY else SHORT_BAR
-    lines = [Text(f"entropy {openness:.3f} at step {step} (1: all alike, 0: all settled)  {history}", style="bold")]
+    lines = [Text(f"entropy {openness:.3f} at step {step} (1: undecided, 0: settled)  {history}", style="bold")]
     by_block: dict[str, list[tuple[str, dict[str, float]]]] = defaultdict(list)
     for tag, choices in view.probabilities.items():
         block, _, decision = tag.partition(".")

@@ -1,4 +1,4 @@
-"""The events that a person would want to hear of, the last one first."""
+"""The events that a person would want to know about, the latest first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LogPanel(Panel):
 
 
 def line(event: Event) -> Text:
-    """One event in words; of a kind that this version does not know, its name and values."""
+    """One event in words; one of a kind unknown to this version, by its name and values."""
     match event["event"]:
         case "failed":
             text = f"✗ trial {event['trial']} failed ({event['stage']}, {event['kind']}): {event['reason']}"

@@ -1,4 +1,4 @@
-"""What panels tell the screen they stand on."""
+"""What panels tell the screen they are on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from textual.message import Message
 
 
 class TrialChosen(Message):
-    """A trial is to be looked at."""
+    """A trial is to be shown."""
 
     def __init__(self, trial: int) -> None:
         super().__init__()

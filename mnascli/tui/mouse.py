@@ -1,6 +1,6 @@
-"""Mouse reports as old terminals send them: ESC [ M and three raw bytes, which are no UTF-8 beyond column 95.
+"""Mouse reports as old terminals send them: ESC [ M and three raw bytes, which are not UTF-8 beyond column 95.
 
-Textual asks for the newer reports, but a terminal that does not know these sends the old ones, and Textual's input
+Textual asks for the newer reports, but a terminal that does not know them sends the old ones, and Textual's input
 thread ends with a traceback at the first byte that it cannot decode.
 """
 
@@ -14,20 +14,20 @@ from textual.drivers import linux_driver
 INTRODUCER, LENGTH = b"\x1b[M", 6
 REPORT = re.compile(rb"\x1b\[M([\x20-\xff])(.)(.)", re.DOTALL)
 BUTTONS, MOTION_OR_WHEEL = 0b11, 0b1100000
-RELEASED = 0b11  # the button of a report that tells of none any more
+RELEASED = 0b11  # the button of a report that no button is pressed
 
 
 class Decoder(codecs.IncrementalDecoder):
     """UTF-8 whose old mouse reports become new ones (ESC [ < button ; column ; row M), which Textual reads.
 
-    A byte that is no UTF-8 anywhere else becomes the replacement character.
+    Anywhere else a byte that is not UTF-8 becomes the replacement character.
     """
 
     def __init__(self, errors: str = "replace") -> None:
         super().__init__(errors)
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
-        self._given = b""  # the beginning of what may become a report, given out already: ESC is a key, too
-        self._held = b""  # the beginning of what has to be one
+        self._given = b""  # the beginning of a possible report, already passed on: ESC is a key, too
+        self._held = b""  # the beginning of a certain report
 
     def decode(self, data: bytes, final: bool = False) -> str:  # type: ignore[override]
         known = self._given + self._held + data
@@ -43,11 +43,11 @@ class Decoder(codecs.IncrementalDecoder):
 def _renewed(report: re.Match[bytes]) -> bytes:
     button, column, row = (max(0, group[0] - 32) for group in report.groups())
     released = button & BUTTONS == RELEASED and not button & MOTION_OR_WHEEL
-    if released:  # of which button is not told; a new report names it
+    if released:  # the old report does not say which button; a new one names it
         return b"\x1b[<%d;%d;%dm" % (button - RELEASED, column, row)
     return b"\x1b[<%d;%d;%dM" % (button, column, row)
 
 
 def read_old_mice() -> None:
-    """Let Textual's driver read terminals with such reports; it has no other way in than the name that it looks up."""
+    """Let Textual's driver read such reports; the only way in is the name that it looks up."""
     linux_driver.getincrementaldecoder = lambda encoding: Decoder  # type: ignore[assignment, attr-defined]

@@ -1,4 +1,4 @@
-"""What all panels share: a panel shows a run, and never takes more than its share of a core for it."""
+"""What all panels share: a panel shows a run, and never takes more than its share of a core to do so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from mnascli.tui.source import RunSource
 
-REST = 20  # times as long as its last drawing took, a panel rests: a twentieth of a core at most
+REST = 20  # a panel rests this many times as long as its last drawing took: a twentieth of a core at most
 
 
 class Panel(Widget):
@@ -39,7 +39,7 @@ class Panel(Widget):
         self.show(source)
 
     def cost_s(self) -> float:
-        """Seconds of processor time that its last drawing took beside `draw`, when the screen was put together."""
+        """Seconds of processor time that its last drawing took besides `draw`, when the screen was composed."""
         return 0.0
 
     @property

@@ -17,7 +17,7 @@ from mnascli.tui.source import RunSource
 
 
 class Reference(NamedTuple):
-    """A model that the run is compared with; `accuracy` is None for one whose latency alone is known."""
+    """A model that the run is compared with; `accuracy` is None if only its latency is known."""
 
     model: str
     latency_ms: float
@@ -80,7 +80,7 @@ def references(state: RunState, device: str) -> list[Reference]:
         if device in values["latency_ms"]:
             found[model] = Reference(model, values["latency_ms"][device], None)
     for model, values in state.compared.items():
-        if values["trial"] is not None:  # the run's own winner, which stands there as a trial
+        if values["trial"] is not None:  # the run's own winner, which is shown as a trial
             continue
         tests = [run["test"] for (name, _), run in state.long_runs.items() if name == model]
         if device in values["latency_ms"]:

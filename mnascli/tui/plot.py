@@ -1,4 +1,4 @@
-"""A plot of up to hundreds of thousands of points: as many are drawn as the terminal can tell apart."""
+"""A plot of up to hundreds of thousands of points: as many are drawn as the terminal can show apart."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from textual_plot.plot_widget import ScatterPlot, VLinePlot
 
 Array = NDArray[np.float64]
 DOTS = (2, 4)  # dots of a cell in braille: across, down
-FEW = 64  # points: so many are drawn as large dots, and none is left out
-LEAST = 0.02  # of the largest value, that a plot spans: what hardly differs fills a part of it
-MARGIN = 0.06  # of what the points span, left free on every side
-ROOM = " "  # marks what is left free
+FEW = 64  # points: up to this many are drawn as large dots, and none is left out
+LEAST = 0.02  # of the largest value, the least that a plot spans: nearly equal values fill part of it
+MARGIN = 0.06  # share of the points' span left free on every side
+ROOM = " "  # marks the free margin
 
 
 class Plot(PlotWidget):
@@ -44,7 +44,7 @@ class Plot(PlotWidget):
     """
 
     def __init__(self, *, whole: bool = False, id: str | None = None) -> None:
-        """`whole`: x counts something, so that its axis has whole numbers alone."""
+        """`whole`: x counts something, so that its axis has only whole numbers."""
         super().__init__(id=id)
         self._whole = whole
         self.set_reactive(Plot.margin_top, 0)
@@ -52,7 +52,7 @@ class Plot(PlotWidget):
         self.set_reactive(Plot.margin_left, 7)
         self.set_x_formatter(SparseLabels(lambda: self.size.width - self.margin_left, whole))
         self.set_y_formatter(ShortLabels(lambda: self.size.height - self.margin_bottom, self.margin_left - 1))
-        self.render_s = 0.0  # of processor time, by the last render that drew anew
+        self.render_s = 0.0  # of processor time, for the last render that redrew
 
     def render(self) -> RenderResult:
         draws, began = self._needs_rerender, time.thread_time()
@@ -62,12 +62,12 @@ class Plot(PlotWidget):
         return result
 
     def room(self, x: Sequence[float] | Array, y: Sequence[float] | Array) -> None:
-        """Leave some room around these points, so that none of them falls onto the frame."""
+        """Leave some space around these points, so that none of them is on the frame."""
         (left, right), (low, high) = _widened(np.asarray(x), self._whole), _widened(np.asarray(y))
         self.marks([left, right], [low, high], ROOM, "")
 
     def cloud(self, x: Array, y: Array, style: str) -> None:
-        """Draw points as dots; of many that fall onto one dot, one."""
+        """Draw points as dots; of those that share a dot, one."""
         if len(x) <= FEW:
             self.marks(x, y, "•", style)
             return
@@ -81,7 +81,7 @@ class Plot(PlotWidget):
         self.scatter(x, y, marker=marker, marker_style=style)
 
     def _render_v_line_plot(self, vline: VLinePlot) -> None:
-        """A vertical line. It is drawn last, and would hide the marks in its column: these are drawn again."""
+        """A vertical line. It is drawn last, and would hide the marks in its column: they are drawn again."""
         super()._render_v_line_plot(vline)
         canvas = self.query_one("#plot", Canvas)
         column, _ = self.get_pixel_from_coordinate(vline.x, 0.0)
@@ -103,7 +103,7 @@ class Plot(PlotWidget):
 
 
 class SparseLabels(NumericAxisFormatter):
-    """Numbers below an axis of which so many are left out that the others stay apart."""
+    """Numbers below an axis, with enough left out to keep the others apart."""
 
     def __init__(self, cells: Callable[[], int], whole: bool = False) -> None:
         self._cells = cells  # of the axis, now
@@ -122,13 +122,13 @@ class SparseLabels(NumericAxisFormatter):
             apart, longest = (ticks[1] - ticks[0]) / (max_ - min_) * cells, max(map(len, labels))
             each = math.ceil((longest + 1) / apart)
             labels = [label if index % each == 0 else "" for index, label in enumerate(labels)]
-            if ticks[-1] == max_ and each * apart < 1.5 * longest + 1:  # it ends at its tick, and is not centred there
+            if ticks[-1] == max_ and each * apart < 1.5 * longest + 1:  # it ends at its tick, not centred on it
                 labels[-1] = ""
         return ticks, labels
 
 
 class ShortLabels(NumericAxisFormatter):
-    """Numbers beside an axis, no longer than there is room, no two in a line and no two alike."""
+    """Numbers beside an axis, no longer than fits, no two on a line and no two alike."""
 
     def __init__(self, lines: Callable[[], int], width: int) -> None:
         self._lines, self._width = lines, width
@@ -147,14 +147,14 @@ class ShortLabels(NumericAxisFormatter):
 
 
 class GrowingArray:
-    """A list of rows of numbers that grows at its end, as an array: what is new alone is converted."""
+    """A list of rows of numbers that grows at its end, as an array: only new rows are converted."""
 
     def __init__(self, width: int) -> None:
         self._values: Sequence[Any] = ()
         self._array: Array = np.empty((0, width))
 
     def of(self, values: Sequence[Any]) -> Array:
-        """The array of all of `values`; of another list than before, or one that shrank, from the beginning."""
+        """The array of all `values`; for a different list, or one that shrank, from the beginning."""
         width = self._array.shape[1]
         if values is not self._values or len(values) < len(self._array):
             self._values, self._array = values, np.empty((0, width))
@@ -165,7 +165,7 @@ class GrowingArray:
 
 
 def _widened(values: Array, whole: bool = False) -> tuple[float, float]:
-    """Both ends with some room; of values that hardly differ, so much that their ticks do."""
+    """Both ends with a margin; for nearly equal values, wide enough for their ticks to differ."""
     low, high = float(values.min()), float(values.max())
     least = 1.0 if whole else LEAST * max(abs(low), abs(high)) or LEAST
     margin = max((high - low) * MARGIN, (least - (high - low)) / 2)
@@ -173,7 +173,7 @@ def _widened(values: Array, whole: bool = False) -> tuple[float, float]:
 
 
 def thinned(x: Array, y: Array, size: Size) -> tuple[Array, Array]:
-    """The points, of each dot of a widget of that size the first."""
+    """The points, only the first for each dot of a widget of that size."""
     across, down = max(1, size.width) * DOTS[0], max(1, size.height) * DOTS[1]
     column = _dots(x, across)
     row = _dots(y, down)
@@ -187,7 +187,7 @@ def _dots(values: Array, count: int) -> Array:
 
 
 def nearest(picked: Plot.Picked, x: Array, y: Array, reach: float = 3.0) -> int | None:
-    """The index of the point nearest to where a plot was clicked, None where none is within `reach` cells."""
+    """The index of the point nearest to where a plot was clicked, None if none is within `reach` cells."""
     if not len(x):
         return None
     distance: Any = ((x - picked.x) / picked.cell_x) ** 2 + ((y - picked.y) / picked.cell_y) ** 2

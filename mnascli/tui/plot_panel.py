@@ -29,7 +29,7 @@ class PlotPanel(Panel):
 
     def compose(self) -> ComposeResult:
         plot = Plot(whole=self.WHOLE)
-        plot.display = False  # until there is something in it
+        plot.display = False  # until there is something to plot
         yield plot
         yield Static()
 

@@ -15,7 +15,7 @@ from mnascli.tui.source import RunSource
 PHASES = ("target", "search", "finalists", "compare", "export")
 
 
-NARROW = 60  # cells: below this every fact has a line of its own
+NARROW = 60  # cells: below this every fact has its own line
 
 
 class ProgressPanel(Panel):
@@ -53,7 +53,7 @@ def phases(source: RunSource) -> Text:
             parts.append(Text(f"▶ {name}", style="bold reverse"))
         else:
             parts.append(Text(f"· {name}", style="dim"))
-    if at < 0 and state.phase != "new" and not state.is_finished:  # one that a command after the search has begun
+    if at < 0 and state.phase != "new" and not state.is_finished:  # a phase begun by a command after the search
         parts.append(Text(f"▶ {state.phase}", style="bold reverse"))
     return Text("  ").join(parts)
 

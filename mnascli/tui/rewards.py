@@ -1,4 +1,4 @@
-"""Reward over trials, in the order in which they were done, with the moving mean."""
+"""Reward over trials, in the order in which they finished, with the moving mean."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Rewards(PlotPanel):
         plot = self.query_one(Plot)
         plot.display = bool(view.rewards)
         if not view.rewards:
-            self._caption("no trial was rewarded yet")
+            self._caption("no trial has a reward yet")
             return
         array = self._rewards.of(view.rewards)
         self._trials, self._y = array[:, 0].astype(np.int64), array[:, 1]
         self._x = np.arange(1, len(self._y) + 1, dtype=np.float64)
         plot.clear()
         plot.room(self._x, self._y)
-        many = len(self._y) > FEW  # many dots stay below the line of the mean, few above it
+        many = len(self._y) > FEW  # many dots are drawn behind the mean's line, few in front of it
         if many:
             plot.cloud(self._x, self._y, "grey62")
         chosen = np.unique(np.linspace(0, len(view.means) - 1, 2 * max(1, self.size.width)).astype(int))

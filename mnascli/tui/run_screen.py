@@ -25,7 +25,7 @@ from mnascli.tui.trial_screen import TrialScreen
 from mnascli.tui.trials_table import Rows, TrialsTable
 
 TICK_S = 0.1
-READ_S = 0.05  # of each tick at most, for reading the log
+READ_S = 0.05  # seconds of each tick at most, for reading the log
 TABS = ("overview", "plane", "rewards", "devices", "trials", "learned", "log")
 
 
@@ -84,7 +84,7 @@ class RunScreen(Screen[None]):
 
     def _tick(self) -> None:
         self.source.poll(READ_S)
-        if self.app.screen is not self:  # a trial is looked at
+        if self.app.screen is not self:  # a trial is being shown
             return
         self._show_head()
         for panel in self.query(Panel):
@@ -107,7 +107,7 @@ class RunScreen(Screen[None]):
 
     @property
     def table(self) -> TrialsTable:
-        """The table of trials that can be seen, else the one of its own tab."""
+        """The visible table of trials, else the one in its own tab."""
         seen = [table for table in self.query(TrialsTable) if table.is_on_screen]
         return seen[0] if seen else self.query_one("#trials TrialsTable", TrialsTable)
 
@@ -130,7 +130,7 @@ class RunScreen(Screen[None]):
         self.table.reverse()
 
     def action_back(self) -> None:
-        """Take away the filter; else go to the overview."""
+        """Clear the filter; else go to the overview."""
         if not (self.table.is_on_screen and self.table.clear_filter()):
             self.action_tab("overview")
 
@@ -148,7 +148,7 @@ class RunScreen(Screen[None]):
         number = self._number()
         if number is not None:
             self.app.copy_to_clipboard(self.source.overview.state.trials[number].architecture)
-            self.notify(f"the architecture of trial {number} is in the clipboard, if the terminal allows it")
+            self.notify(f"the architecture of trial {number} is on the clipboard, if the terminal allows it")
 
     def action_export(self) -> None:
         number = self._number()
@@ -169,7 +169,7 @@ class RunScreen(Screen[None]):
         self.app.push_screen(TrialScreen(self.source, number, order))
 
     def _number(self) -> int | None:
-        """The trial that a key is about: the table's cursor where it can be seen, else the best."""
+        """The trial that a key acts on: the table's cursor if it is visible, else the best."""
         chosen = self.table.query_one(Rows).chosen if self.table.is_on_screen else None
         trial = chosen or self.source.overview.best
         if trial is None:
@@ -181,7 +181,7 @@ def head(source: RunSource) -> Text:
     """Name, state and phase of the run in one line."""
     state = source.overview.state
     if source.problem:
-        word = "✗ cannot be read on"
+        word = "✗ cannot be read further"
     elif source.is_reading:
         word = f"reading the log {source.share_read:.0%}"
     else:

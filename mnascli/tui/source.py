@@ -21,14 +21,14 @@ WORDS = {
     "interrupted": "‖ interrupted",
     "unknown": "on another machine",
 }
-CHECK_EVERY = 64  # events between two looks at the clock
+CHECK_EVERY = 64  # events between two checks of the clock
 
 
 class RunSource:
-    """Follows a run. `poll` takes in what is new; everything else is to be read between two polls.
+    """Follows a run. `poll` reads what is new; everything else must be read between two polls.
 
-    `problem` is a line that says why the log cannot be followed any further: what came before it still stands.
-    `version` grows with whatever `poll` took in.
+    `problem` is a line that says why the log cannot be followed any further: what came before it is still valid.
+    `version` grows with everything that `poll` reads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class RunSource:
         self.reload()
 
     def reload(self) -> None:
-        """Begin again at the start of the log."""
+        """Start again at the beginning of the log."""
         self.overview = Overview()
         self.problem = ""
         self.version = 0
@@ -49,7 +49,7 @@ class RunSource:
         return self.path.name
 
     def poll(self, budget_s: float) -> bool:
-        """Take new events in for at most about `budget_s` seconds of processor time; whether there were any."""
+        """Read new events for at most about `budget_s` seconds of processor time; returns whether there were any."""
         if self.problem:
             return False
         before, deadline = self._reader.line, time.thread_time() + budget_s
@@ -68,7 +68,7 @@ class RunSource:
             self.problem = str(error)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.problem = (
-                f"{self.path / LOG}: line {self._reader.line} does not fit what stands before it ({error!r}); "
+                f"{self.path / LOG}: line {self._reader.line} does not fit what comes before it ({error!r}); "
                 "what came before it is shown"
             )
         changed = self._reader.line != before or bool(self.problem)
@@ -82,12 +82,12 @@ class RunSource:
 
     @property
     def share_read(self) -> float:
-        """How much of the log was read, from 0 to 1."""
+        """How much of the log has been read, from 0 to 1."""
         size = self._size()
         return min(1.0, self._reader.offset / size) if size else 1.0
 
     def is_written(self) -> bool | None:
-        """Whether the run is being written and not finished; None where that cannot be told (another machine's)."""
+        """Whether the run is being written and not finished; None if that is unknown (another machine's)."""
         written = is_written(self.path)
         return written and not self.overview.state.is_finished
 
@@ -97,7 +97,7 @@ class RunSource:
         return standing(self.path, self.overview.state)
 
     def to_json(self) -> dict[str, Any]:
-        """How the run stands, JSON-ready: what `mnas search --json` ends with, and how far it is. Reads all of the log.
+        """The state of the run, JSON-ready: what `mnas search --json` ends with, and its progress. Reads the whole log.
 
         Raises RunError for a log that cannot be read to its end.
         """
@@ -134,7 +134,7 @@ class RunSource:
 
 
 def _read_config(file: Path) -> tuple[Plan | None, dict[str, Any]]:
-    """The plan in a run's configuration, and the configuration; nothing of it where it cannot be read."""
+    """The plan in a run's configuration, and the configuration; nothing if it cannot be read."""
     try:
         config = yaml.safe_load(file.read_text())
         return Plan.of(config), config

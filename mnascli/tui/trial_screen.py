@@ -19,9 +19,9 @@ from mnascli.tui.plot import Plot
 from mnascli.tui.source import RunSource
 
 HIGHEST_PERCENT = 99  # of the samples: slower ones are drawn as slow as this
-NARROW = 70  # cells: below this a block is drawn in two lines
-APART = 0.02  # the runs' own median differs by more from the latency: it was brought to the normal speed
-OUTPUT_BYTES = 1 << 16  # of a child's output: its last
+NARROW = 70  # cells: below this a block is drawn on two lines
+APART = 0.02  # if the runs' own median differs by more, the latency was scaled to the normal speed
+OUTPUT_BYTES = 1 << 16  # the last of a child's output
 
 
 class TrialScreen(Screen[None]):
@@ -86,7 +86,7 @@ class TrialScreen(Screen[None]):
         return self._source.overview.state.trials[self._number]
 
     def _show(self) -> None:
-        """Draw the trial if anything of it has changed."""
+        """Draw the trial if anything about it has changed."""
         trial = self._source.overview.state.trials.get(self._number)
         if trial is None:  # the log is being read again
             return
@@ -118,7 +118,7 @@ class TrialScreen(Screen[None]):
         samples = np.array([ms for session in kept for ms in session], dtype=np.float64)
         part.remove_class("-no-plot")
         plot.clear()
-        if len(samples):  # the slowest of some thousand runs would press all others onto the axis
+        if len(samples):  # the slowest of a few thousand runs would squeeze all others onto the axis
             highest = float(np.percentile(samples, HIGHEST_PERCENT))
             runs, times = np.arange(1, len(samples) + 1, dtype=np.float64), np.minimum(samples, highest)
             plot.room(runs, times)
@@ -136,7 +136,7 @@ class TrialScreen(Screen[None]):
         ]
         if len(samples) and latency_ms and abs(float(np.median(samples)) / latency_ms - 1) > APART:
             median = words.milliseconds(float(np.median(samples)))
-            lines.append(f"the runs' median is {median}: the latency is brought to the machine's normal speed")
+            lines.append(f"the runs' median is {median}: the latency is scaled to the machine's normal speed")
         lines += [f"unstable: {latency['problem']}"] if latency.get("problem") else []
         caption.update("\n".join(lines))
 
@@ -163,7 +163,7 @@ class TrialScreen(Screen[None]):
         self.query_one(part).query_one(Static).update(said)
 
     def action_step(self, by: int) -> None:
-        """Go to the next trial, or the one before, in the order of the table."""
+        """Go to the next trial, or the previous one, in the order of the table."""
         if self._number in self._order:
             self._number = self._order[(self._order.index(self._number) + by) % len(self._order)]
             self._shown = None
@@ -179,14 +179,14 @@ class TrialScreen(Screen[None]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.trial.architecture)
-        self.notify("the architecture string is in the clipboard, if the terminal allows it")
+        self.notify("the architecture string is on the clipboard, if the terminal allows it")
 
     def action_export(self) -> None:
         self.app.push_screen(ExportDialog(self._source, self._number))
 
 
 def _remarks(trial: Trial, device: str) -> str:
-    """What a latency's verdict is if it is not stable, and when it was measured if that was before."""
+    """A latency's verdict if it is not stable, and when it was measured if that was earlier."""
     verdict = trial.verdict.get(device, "stable")
     remarks = [verdict if verdict != "stable" else "", age(trial.stored.get(device), trial.ended)]
     text = "; ".join(remark for remark in remarks if remark)
@@ -194,7 +194,7 @@ def _remarks(trial: Trial, device: str) -> str:
 
 
 def facts(trial: Trial, source: RunSource) -> Text:
-    """A line or three on how the trial went."""
+    """One to three lines on how the trial went."""
     latency = ", ".join(
         f"{device} {mark(trial.verdict.get(device))}{words.milliseconds(ms)}{_remarks(trial, device)}"
         for device, ms in trial.latency_ms.items()
@@ -219,7 +219,7 @@ def facts(trial: Trial, source: RunSource) -> Text:
 
 
 def read_output(source: RunSource, trial: int) -> Text:
-    """The end of what the trial's child wrote, with its own colours."""
+    """The end of the output of the trial's child, with its own colours."""
     file = output_file(trial_folder(source.path, trial))
     try:
         with file.open("rb") as output:
@@ -227,5 +227,5 @@ def read_output(source: RunSource, trial: int) -> Text:
             output.seek(max(0, size - OUTPUT_BYTES))
             text = output.read().decode(errors="replace")
     except OSError:
-        return Text("there is no output of its child", style="dim")
+        return Text("its child left no output", style="dim")
     return Text.from_ansi(text) if text.strip() else Text("its child wrote nothing", style="dim")

@@ -1,4 +1,4 @@
-"""The table of trials, sorted and filtered by any column; it draws what is on the screen: 10^5 trials cost little."""
+"""The table of trials, sorted and filtered by any column; it draws only visible rows: 10^5 trials cost little."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class TrialsTable(Panel):
                 trials = [trial for trial in trials if wanted(trial)]
             except UsageError as error:
                 self._problem = str(error)
-        if column.name == "trial":  # they came in this order
+        if column.name == "trial":  # they are already in this order
             trials = trials[::-1] if self._descending else trials
         else:
             trials = sort(trials, column, self._descending)
@@ -214,7 +214,7 @@ class TrialsTable(Panel):
         self.query_one(Rows).focus()
 
     def clear_filter(self) -> bool:
-        """Whether there was a filter, or its line open, to be taken away."""
+        """Clear the filter and close its line; returns whether there was either."""
         box = self.query_one(Input)
         was = bool(self._filter) or box.has_class("open")
         box.value = ""

@@ -21,7 +21,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """With the digits that a measurement has: '0.0315 ms', '7.52 ms', '75.1 ms'."""
+    """With as many digits as a measurement has: '0.0315 ms', '7.52 ms', '75.1 ms'."""
     if value is None:
         return "-"
     digits = 4 if value < 0.1 else 3 if value < 1 else 2 if value < 20 else 1
@@ -29,7 +29,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def rate(per_hour: float | None) -> str:
-    """'12 an hour', or by the minute where that is easier to grasp."""
+    """'12 an hour', or per minute if that is easier to grasp."""
     if per_hour is None:
         return "-"
     return f"{per_hour / 60:.1f}/min" if per_hour >= 300 else f"{per_hour:.1f}/h"
@@ -46,7 +46,7 @@ def bar(share: float, width: int) -> str:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """The last `width` values as a row of blocks, from the lowest of them to the highest."""
+    """The last `width` values as a row of blocks, scaled from the lowest to the highest."""
     shown = list(values)[-width:]
     if not shown:
         return ""

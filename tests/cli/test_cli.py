@@ -113,7 +113,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["train", "mnasnet-a1", "--template", "imagenet"], 2, "no data: give a folder of pictures"),
         (["search", "--device", "pixel99"], 3, "pixel99"),
         (["search", "--resume", "nothing"], 1, "no run called"),
-        (["search", "--resume", "nothing", "--seed", "3"], 2, "--resume goes on"),
+        (["search", "--resume", "nothing", "--seed", "3"], 2, "--resume uses"),
         (["runs", "show", "nothing"], 1, "no run called"),
         (["benchmark", "mnasnet-small", "--device", "pixel99"], 3, "pixel99"),
         (["export", "mnasnet-a1", "--tflite"], 2, "no trained weights"),
@@ -121,7 +121,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["evaluate", "none.tflite"], 2, "none.tflite"),
         (["evaluate", "none.safetensors"], 2, "none.safetensors"),
         (["evaluate", "none.tflite", "--mean", "0.5"], 2, "--mean and --std go together"),
-        (["evaluate", "none.tflite", "--mean", "grey", "--std", "1"], 2, "numbers with commas"),
+        (["evaluate", "none.tflite", "--mean", "grey", "--std", "1"], 2, "numbers separated by commas"),
     ],
 )
 def test_what_a_user_can_cause_is_one_line(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:

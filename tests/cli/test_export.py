@@ -84,7 +84,7 @@ def test_classes_are_called_in_the_file_as_in_the_folder_or_refused_before_the_w
     os.rename(tmp_path / "pictures" / ("x" * 255), os.fsencode(tmp_path / "pictures") + b"/caf\xe9")  # noqa: PTH104
     for command in (("search", "--name", "run"), ("train", NET, "-o", "new", *small)):
         done = mnas(*command, "--data", "pictures", cwd=tmp_path)
-        assert_one_line(done, 1, r"class caf\xe9: bytes that are no UTF-8 in its name")
+        assert_one_line(done, 1, r"class caf\xe9: bytes that are not UTF-8 in its name")
         assert not (tmp_path / "runs").exists() and not (tmp_path / "new").exists()
 
 

@@ -147,7 +147,7 @@ def test_search_with_the_monitor_starts_both(run: Path, tmp_path: Path) -> None:
     assert watched.wait(20) == 0
     os.close(leader)
     assert asked_to_quit and "starting the search" in seen
-    goes_on, ended = "the search goes on as process" in seen, "the search says its end" in seen
+    goes_on, ended = "the search continues as process" in seen, "the search says its end" in seen
     assert goes_on or ended
     assert (runs / "both" / "events.jsonl").is_file()
 

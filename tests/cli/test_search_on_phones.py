@@ -101,7 +101,7 @@ def test_ctrl_c_while_no_phone_is_left_and_on_with_one(
     last = said.splitlines()[-3:]
     assert f"no device is left to measure on as pixel-6: waiting for {phones[0].address}" in last[0]
     assert last[1].startswith("stopping: ")
-    assert last[2] == "mnas: interrupted; nothing is lost: go on with 'mnas search --resume runs/two'"
+    assert last[2] == "mnas: interrupted; nothing is lost: resume with 'mnas search --resume runs/two'"
     assert "Traceback" not in said
 
     adb_server.attach(phones[0])

@@ -181,8 +181,8 @@ def test_ctrl_c_and_a_kill_save_and_say_how_to_go_on(number: signal.Signals, tmp
         process.kill()
     assert process.returncode == 130 and out == ""
     lines = [line for line in rest.splitlines() if "epoch" not in line or "mnas" in line]
-    assert lines[0] == "stopping: saving what is trained; press Ctrl-C again to leave at once"
-    assert lines[-1].startswith("mnas: interrupted; what is trained is kept in my net: the same command goes on")
+    assert lines[0] == "stopping: saving the training so far; press Ctrl-C again to leave at once"
+    assert lines[-1].startswith("mnas: interrupted; the training so far is kept in my net: the same command resumes it")
     assert lines[-1].endswith("--epochs 5000 --output 'my net'")
     assert read_about(tmp_path / "my net" / "training.safetensors")["step"] > 0
     assert not (tmp_path / "my net" / "model.safetensors").exists()

@@ -124,7 +124,7 @@ def test_saved_data_sets_with_something_wrong(tmp_path):
     )
     assert "no classes" in told(no_classes)
     columns = {"img": pictures(40), "kind": [0, 1] * 20}
-    assert "no split called train or test: there are rest" in told(
+    assert "no split called train or test: available: rest" in told(
         saved(tmp_path / "c", columns, labelled(["cat", "dog"]), parts=("rest",))
     )
     assert "no picture of class cow" in told(saved(tmp_path / "d", columns, labelled(["cat", "dog", "cow"])))

@@ -47,9 +47,9 @@ def test_what_is_not_looked_at_is_counted_by_kind_with_the_reason(tmp_path):
     read(root, lines)
     (told,) = [line for line in lines if "not looked at" in line]
     assert told.startswith(f"{root}: 9 files were not looked at: ")
-    assert "3 .heic (what reads them is not there: install it with `pip install 'mnas[heic]'`)" in told
+    assert "3 .heic (the package that reads them is missing: install it with `pip install 'mnas[heic]'`)" in told
     for part in (
-        "1 .mp4 (no kind of picture that is read)", "1 without a suffix", "1 hidden", "1 links to folders",
+        "1 .mp4 (not a supported kind of picture)", "1 without a suffix", "1 hidden", "1 links to folders",
         "1 broken links", "1 outside of the folders of classes",
     ):  # fmt: skip
         assert part in told
@@ -64,7 +64,9 @@ def test_a_class_of_heic_alone_is_told_why_it_is_empty(tmp_path):
     root = make(tmp_path / "pets")
     (root / "bird").mkdir()
     (root / "bird" / "a.heic").write_bytes(HEIC_HEAD)
-    with pytest.raises(DataError, match=r"bird: no images that can be read: 1 \.heic \(what reads them is not there"):
+    with pytest.raises(
+        DataError, match=r"bird: no images that can be read: 1 \.heic \(the package that reads them is missing"
+    ):
         read(root)
 
 
@@ -76,7 +78,7 @@ def test_samples_of_shards_without_a_picture_that_is_read(tmp_path):
             writer.write({"__key__": f"{number:04}", kind: encoded(noise(number), "PNG"), "cls": number % 2})
     lines = []
     read(f"wds:{tmp_path}", lines)
-    assert any("4 files were not looked at: 4 .psd (no kind of picture that is read)" in line for line in lines)
+    assert any("4 files were not looked at: 4 .psd (not a supported kind of picture)" in line for line in lines)
 
 
 @pytest.mark.parametrize(("kind", "feature"), [("avif", "avif"), ("webp", "webp"), ("jp2", "jpg_2000"), ("tif", "")])
@@ -141,10 +143,10 @@ def test_only_our_lines_reach_the_terminal(tmp_path):
         ("large.png", "more than 89 million pixels: make it smaller"),
         ("larger.png", "more than 89 million pixels: make it smaller"),
         ("page.jpg", "a web page"),
-        ("pointer.jpg", "a Git LFS pointer in place of the file: `git lfs pull` fetches it"),
+        ("pointer.jpg", "a Git LFS pointer instead of the file: `git lfs pull` fetches it"),
         ("empty.jpg", "empty"),
-        ("noise.jpg", "no picture, or of an unknown kind"),
-        *([] if READS_HEIC else [("phone.jpg", "a HEIC picture: what reads it is not there")]),
+        ("noise.jpg", "not a picture, or of an unknown kind"),
+        *([] if READS_HEIC else [("phone.jpg", "a HEIC picture: the package that reads it is missing")]),
     ):
         (line,) = [line for line in lines if f"/{name}: " in line]
         assert f"broken image: {says}" in line and line.endswith(": skipped")

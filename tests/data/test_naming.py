@@ -38,13 +38,13 @@ def test_any_name_can_be_shown(name):
 @pytest.mark.parametrize(
     ("folder", "says"),
     [
-        (b"caf\xe9", r"class caf\xe9: bytes that are no UTF-8 in its name"),
+        (b"caf\xe9", r"class caf\xe9: bytes that are not UTF-8 in its name"),
         (b"two\nlines", r"class two\nlines: a control character in its name"),
         (b"tab\there", r"class tab\there: a control"),
         (b"\x1b[31mred", r"class \x1b[31mred: a control"),
         ("line\u2028separator".encode(), r"class line\u2028separator: a control"),
-        (b"  ", "class '  ': a name of blanks alone"),
-        (b"cat ", "classes 'cat' and 'cat ' have one name"),
+        (b"  ", "class '  ': a name of spaces alone"),
+        (b"cat ", "classes 'cat' and 'cat ' differ only by spaces"),
     ],
 )
 @pytest.mark.parametrize("where", ["", "train", "test"])
@@ -65,7 +65,7 @@ def test_forms_of_accents(tmp_path):
         make(tmp_path / part, classes=("bar", name))
     assert read(tmp_path).classes == ("bar", "caf\u00e9")
     fill(tmp_path / "train" / "caf\u00e9", 3, 5000)
-    with pytest.raises(DataError, match="have one name, but for blanks at its ends or the form of its accents"):
+    with pytest.raises(DataError, match="differ only by spaces at their ends or the form of their accents"):
         read(tmp_path)
 
 

@@ -127,5 +127,5 @@ def test_however_many_are_named_they_are_looked_for_once(attached: Attached) -> 
 
 
 def test_a_kind_that_there_is_not_is_refused() -> None:
-    with pytest.raises(UsageError, match="no kind of device 'usb': there are host, adb, ssh"):
+    with pytest.raises(UsageError, match="no kind of device 'usb': available: host, adb, ssh"):
         backend("usb")

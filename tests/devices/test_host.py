@@ -138,7 +138,7 @@ def test_a_connection_that_breaks_is_a_lost_device_not_a_bad_model(model: Path) 
     [
         ("import sys; sys.exit('No module named numpy')", r"ended with exit code 1 \(No module named numpy\)"),
         ('print(\'{"error": "ImportError: glibc"}\', flush=True)', "ImportError: glibc"),
-        ("print('Welcome to this machine', flush=True); input()", "an answer that is not understood"),
+        ("print('Welcome to this machine', flush=True); input()", "an answer that cannot be understood"),
         ("import time; time.sleep(60)", "no answer in 0.3 s"),
     ],
 )

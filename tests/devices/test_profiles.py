@@ -53,7 +53,7 @@ def test_the_most_exact_match_wins(own_home: Path) -> None:
         ("{name: p, match: {kind: adb}, thread: 2}", r"thread: unknown key \(did you mean 'threads'\?\)"),
         ("{name: p, match: {kind: adb}, measuring: {sesions: 2}}", r"measuring\.sesions: unknown key"),
         ("{name: p, match: {kind: adb}, threads: many}", r"threads: .*'many'"),
-        ("{name: p, match: {kind: usb}}", r"match\.kind: no kind of device 'usb': there are host, adb, ssh"),
+        ("{name: p, match: {kind: usb}}", r"match\.kind: no kind of device 'usb': available: host, adb, ssh"),
         ("{name: p, match: {kind: adb}, cores: []}", "cores: 'auto', or a list"),
         ("{name: p, match: {kind: adb}, cores: [7, 7]}", "cores: 'auto', or a list"),
         ("{name: p, match: {kind: adb}, precision: int4}", "precision: .*'float32' or 'int8'"),
@@ -78,14 +78,14 @@ def test_an_own_profile_bears_its_files_name(own_home: Path) -> None:
 
 
 def test_a_profile_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match=r"no device profile 'nokia': there are .*host"):
+    with pytest.raises(UsageError, match=r"no device profile 'nokia': available: .*host"):
         load_profile("nokia")
     with pytest.raises(UsageError, match=r"nokia\.yaml: cannot be read: No such file"):
         load_profile("nokia.yaml")
 
 
 def test_a_device_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(NoDeviceError, match="no device 'pixel': there is host"):
+    with pytest.raises(NoDeviceError, match="no device 'pixel': available: host"):
         open_device("pixel")
 
 

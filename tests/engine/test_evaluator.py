@@ -107,7 +107,7 @@ def test_with_all_set_aside_the_batch_is_ended_and_a_resumed_run_lacks_nothing(t
     liar.slowdown = lambda time_s, session: 1.07 ** (session % 11) if session > 25 else 1.0
     executor = Instant()
     with create_run(tmp_path / "run", "", {}) as run:
-        with pytest.raises(NoDeviceError, match="P1 unstable 3 times over"):
+        with pytest.raises(NoDeviceError, match="P1 unstable 3 times in a row"):
             run_search(run, [bench("pixel", liar), bench("pi", board)], executor)
         assert run.state.devices["P1"].state == "set aside"
         stopped_in = run.state.batch

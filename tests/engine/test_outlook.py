@@ -131,7 +131,7 @@ class Measured:
 def test_the_runs_configuration_is_what_was_done(tmp_path: Path, photos: Path) -> None:
     opened = begin(resolve("quick", None, {"data": str(photos)}), tmp_path / "run")
     try:
-        search_command._foretell(opened)
+        search_command._print_plan(opened)
         written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
         assert written["channels"] == written["space"]["input"]["channels"] == 3
         assert written["space"]["classes"] == 3
@@ -144,7 +144,7 @@ def test_a_search_begins_with_the_same_lines(tmp_path: Path, photos: Path, capsy
     flags = {"data": str(photos), "devices": None, "target_ms": None, "trials": None, "seed": None}
     opened = search_command._begin("quick", None, flags, tmp_path / "mine")
     try:
-        search_command._foretell(opened)
+        search_command._print_plan(opened)
         told = capsys.readouterr()
     finally:
         opened.close()

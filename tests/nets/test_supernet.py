@@ -156,5 +156,5 @@ def test_the_anchor_is_the_largest_of_what_is_shared_most() -> None:
 
 def test_an_architecture_of_another_space_is_refused() -> None:
     supernet = supernet_of(space_of({"filters": 8, "layers": 1}))
-    with pytest.raises(UsageError, match="not of this space"):
+    with pytest.raises(UsageError, match="not in this space"):
         supernet.weights(Architecture.parse("stem_c6,ds_r1_k9_s1_c8,head_c16,net_i12_ch1_o3"))

@@ -15,12 +15,12 @@ def test_a_pause_is_seen_until_it_ends(tmp_path: Path) -> None:
         run.append("devices_opened", devices=PHONES)
         assert {one.state for one in run.state.devices.values()} == {"ready"}
         run.append("device_lost", device="pixel-6", serial="S1", reason="the cable is out")
-        run.append("device_set_aside", device="pixel-6", serial="S2", reason="unstable 3 times over")
+        run.append("device_set_aside", device="pixel-6", serial="S2", reason="unstable 3 times in a row")
         run.append("measuring_paused", device="pixel-6", reason="waiting for S1")
         assert run.state.paused == {"pixel-6": "waiting for S1"}
         assert [(one.state, one.reason) for one in run.state.devices.values()] == [
             ("lost", "the cable is out"),
-            ("set aside", "unstable 3 times over"),
+            ("set aside", "unstable 3 times in a row"),
         ]
         run.append("device_back", device="pixel-6", serial="S1")
         run.append("measuring_resumed", device="pixel-6")

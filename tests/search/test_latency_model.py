@@ -49,7 +49,7 @@ def test_noise_is_refused() -> None:
     rng = random.Random(0)
     fitted = sampled(40)
     model = fit(SPACE, DEVICE, fitted, [rng.uniform(1, 3) for _ in fitted])
-    with pytest.raises(LatencyModelError, match=r"too bad to be used: median error \d+.*keep other work off phone"):
+    with pytest.raises(LatencyModelError, match=r"too inaccurate: median error \d+.*keep other work off phone"):
         model.check(SPACE, DEVICE, "model")
 
 
@@ -65,7 +65,7 @@ def test_the_errors_are_of_candidates_that_were_not_fitted() -> None:
 
 def test_too_few_candidates() -> None:
     few = sampled(30)
-    with pytest.raises(LatencyModelError, match="only 19 of 30 candidates were measured stably"):
+    with pytest.raises(LatencyModelError, match="only 19 of 30 candidates have a stable latency"):
         fit(SPACE, DEVICE, few, [1.0] * 30, [n < 19 for n in range(30)])
 
 

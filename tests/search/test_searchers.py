@@ -179,7 +179,7 @@ class TestEverySearcher:
 
     def test_an_architecture_of_another_space_is_refused(self, name: str) -> None:
         stranger = space_of(2).sample(random.Random(0))
-        with pytest.raises(UsageError, match="not of this space"):
+        with pytest.raises(UsageError, match="not in this space"):
             self.make(name).tell([Result(stranger, 0.5)])
 
 
@@ -223,7 +223,7 @@ def test_it_learns(name: str) -> None:
 
 
 def test_an_unknown_searcher_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="no searcher called 'genetic': there are ppo, reinforce, evolution, random"):
+    with pytest.raises(UsageError, match="no searcher called 'genetic': available: ppo, reinforce, evolution, random"):
         create_searcher("genetic", SPACE)
 
 

@@ -71,7 +71,7 @@ def test_a_space_of_one_network_cannot_mutate() -> None:
 def test_published_networks_are_found_in_spaces_around_them(name: str) -> None:
     """A1's 112 and B1's 192 filters are not in the space around MobileNetV2, but in one around the network itself."""
     network = load(name)
-    with pytest.raises(UsageError, match="not of this space"):
+    with pytest.raises(UsageError, match="not in this space"):
         PAPER.encode(network)
     blocks = [{"filters": b.filters, "layers": b.repeats, "stride": b.stride} for b in network.blocks]
     around = make_space({"blocks": blocks}, name)
@@ -109,7 +109,7 @@ BLOCK = {"filters": 16, "layers": 2}
         ({"blocks": [{**BLOCK, "filers": 3}]}, r"blocks.0.filers: unknown key \(did you mean 'filters'"),
         ({"blocks": [{**BLOCK, "stride": 3}]}, "blocks.0.stride"),
         ({"blocks": [{**BLOCK, "layers": "two"}]}, "blocks.0.layers"),
-        ({"blocks": [BLOCK], "choices": {"operator": ["conv3"]}}, "'conv3' is no operator"),
+        ({"blocks": [BLOCK], "choices": {"operator": ["conv3"]}}, "'conv3' is not an operator"),
         ({"blocks": [BLOCK], "choices": {"kernel": [3, 3]}}, "twice"),
         ({"blocks": [{**BLOCK, "choices": {"kernel": [4]}}]}, "blocks.0.choices.kernel.0: kernel 4 must be odd"),
         ({"blocks": [{"filters": 16, "layers": 1, "stride": 2}]}, "0 layers are too few"),
@@ -126,7 +126,7 @@ BLOCK = {"filters": 16, "layers": 2}
         ({"blocks": [{**BLOCK, "filters": 16384}]}, "they must be from 1 to 16,384"),
         ({"blocks": [BLOCK], "choices": {"layers": [-3]}}, "-1 layers are too few"),
         ({"blocks": [BLOCK], "choices": {"layers": [999]}}, "1001 layers are too many"),
-        ({"blocks": [BLOCK], "choices": {"layers": [True]}}, "true or false cannot stand here"),
+        ({"blocks": [BLOCK], "choices": {"layers": [True]}}, "true or false is not allowed here"),
         ({"blocks": [BLOCK], "activation": "swish"}, "activation"),
     ],
 )
@@ -212,7 +212,7 @@ def test_files(tmp_path: Path) -> None:
     file.write_text("blocks: [\n")
     with pytest.raises(UsageError, match="line 2: not valid YAML"):
         load_space(file)
-    with pytest.raises(UsageError, match=r"there are .*mnasnet"):
+    with pytest.raises(UsageError, match=r"available: .*mnasnet"):
         load_space("nothing")
     with pytest.raises(UsageError, match="cannot be read"):
         load_space(tmp_path / "none.yaml")
@@ -231,7 +231,7 @@ def test_a_plain_skeleton_has_one_operator_and_the_base_of_all_else() -> None:
     assert [block.repeats for block in plain.blocks] == [block.layers for block in space.config.blocks]
     assert {(block.kernel, block.se_ratio, block.skip) for block in plain.blocks} == {(3, 0.0, "identity")}
     assert space.baseline("mobilenet-v2") == space.adapt(load("mobilenet-v2"))
-    with pytest.raises(UsageError, match="plain-spe: 'spe' is no operator"):
+    with pytest.raises(UsageError, match="plain-spe: 'spe' is not an operator"):
         space.baseline("plain-spe")
     with pytest.raises(UsageError, match="no model called 'mobilnet'"):
         space.baseline("mobilnet")

@@ -80,7 +80,7 @@ def test_other_types_of_input(model: Path, foreign: Foreign, kind: int, step: fl
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda one: one.leave_open(1, 2), "takes pictures of any size: say with --size which one"),
+        (lambda one: one.leave_open(1, 2), "takes pictures of any size: choose one with --size"),
         (lambda one: one.leave_open(1, 2, 3), r"input of shape \(1, any, any, any\)"),
         (lambda one: one.reshaped(3, 1, 1).end_with(CODES.ARG_MAX, (), kind=TYPES.INT64), "LiteRT cannot run it"),
         (lambda one: one.cast_from(TYPES.BOOL), "takes bool: numbers were expected"),
@@ -108,7 +108,7 @@ def test_what_cannot_be_run_on_pictures_is_told_in_a_line(foreign: Foreign, chan
 def test_several_outputs_and_inputs(foreign: Foreign) -> None:
     both = [*foreign.graph.outputs, int(foreign.graph.operators[-1].inputs[0])]
     foreign.graph.outputs = both
-    with pytest.raises(UsageError, match=r"it gives \(1, 3\) and .*, and one row of classes was expected"):
+    with pytest.raises(UsageError, match=r"its output is \(1, 3\) and .*, not one row of classes"):
         Runner(foreign.write())
     again = Foreign(foreign.path)
     again.graph.inputs = [*again.graph.inputs, again.tensor((1,), TYPES.FLOAT32)]
@@ -151,7 +151,7 @@ def test_what_else_is_open_is_refused(foreign: Foreign, tmp_path: Path) -> None:
     foreign.begin_with(CODES.RESHAPE, TYPES.FLOAT32, (1, 768), schema.ReshapeOptionsT())
     foreign.image.shapeSignature = np.array([1, -1], np.int32)
     path = foreign.write()
-    with pytest.raises(UsageError, match=r"leaves open the shape of an input, \(1, any\)"):
+    with pytest.raises(UsageError, match=r"leaves the shape of an input open, \(1, any\)"):
         with_fixed_shapes(path, tmp_path / "copy.tflite")
     with pytest.raises(UsageError, match="takes no pictures: leave out --size"):
         with_fixed_shapes(path, tmp_path / "copy.tflite", 32)
@@ -226,7 +226,7 @@ def test_mean_and_deviation_fit_the_scale(
     foreign: Foreign, kind: int, low: float, high: float, mean: object, std: object
 ) -> None:
     found = fitting_normalisation(quantized_input(foreign, low, high, kind), [OWN])
-    assert found is not None and "input holds" in found.why
+    assert found is not None and "input ranges" in found.why
     expected = (mean, std) if isinstance(mean, tuple) else ((mean,), (std,))
     np.testing.assert_allclose([found.mean, found.std], expected, atol=0.02)
 

@@ -110,7 +110,7 @@ def test_workers_begin_and_share_change_nothing(split):
 def test_a_picture_that_is_gone_is_named_in_one_line(workers):
     split = streamed()
     split.images.pictures.files[5] = b"overwritten"
-    with pytest.raises(DataError, match="picture 5: cannot be read any more") as caught:
+    with pytest.raises(DataError, match="picture 5: can no longer be read") as caught:
         list(Batches(split, ALL, 1, workers=workers).epoch(0))
     assert "\n" not in str(caught.value)
 

@@ -1,7 +1,7 @@
 """The `benchmark_model` of each phone: where it comes from, whether it fits, and that it stays the same.
 
 Builds differ by a factor of four in the time they need for one model, so a latency is worth nothing without the sha256
-of what measured it. `mnas devices setup` writes it down for a phone; from then on nothing else runs there.
+of what measured it. `mnas devices setup` records it for a phone; from then on nothing else runs there.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mnascli.devices.adb.benchmark_model import Flavour
 from mnascli.errors import MnasError, NoDeviceError, UsageError, reason
 from mnascli.user_dirs import cache_home, config_home
 
-# The prebuilt LiteRT programs; there is no checksum beside them. A fixed version: 'latest' is another one next month.
+# The prebuilt LiteRT programs; there is no checksum beside them. A fixed version: 'latest' changes from month to month.
 OFFICIAL = "https://storage.googleapis.com/litert/binaries/2.2.0"
 OFFICIAL_FOLDERS = {"arm64-v8a": "android_arm64"}
 
-# e_machine and class (32 or 64 bits) of ELF files, by Android's name of the ABI.
+# e_machine and class (32 or 64 bits) of ELF files, by Android's name for the ABI.
 ELF_MACHINES = {
     "arm64-v8a": (183, 64),
     "armeabi-v7a": (40, 32),
@@ -43,7 +43,7 @@ class Binary:
 
     @property
     def runtime(self) -> str:
-        """How results name it."""
+        """The name that results give it."""
         return f"benchmark_model {self.flavour} {self.sha256}"
 
     def to_json(self) -> dict[str, str]:
@@ -99,14 +99,14 @@ def binary_for(serial: str) -> Binary | None:
 
 
 def read_binary(binary: Binary, name: str) -> bytes:
-    """The program itself. Raises NoDeviceError if it is no longer there or no longer the same."""
+    """The program itself. Raises NoDeviceError if it is no longer there or has changed."""
     path = _file(binary.sha256)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise NoDeviceError(f"{path} is gone ({reason(error)}): run 'mnas devices setup {name}' again") from error
     if hashlib.sha256(content).hexdigest() != binary.sha256:
-        raise NoDeviceError(f"{path} is not what it was: delete it and run 'mnas devices setup {name}' again")
+        raise NoDeviceError(f"{path} has changed: delete it and run 'mnas devices setup {name}' again")
     return content
 
 

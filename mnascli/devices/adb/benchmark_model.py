@@ -1,11 +1,11 @@
 """The program that runs a model on a phone, `benchmark_model`: its command line, and what it prints.
 
-There are two flavours: TensorFlow Lite's (`tools/benchmark`) and LiteRT 2's, with other flags and another summary. Both
-print one line of microseconds for the warm-up and then one for the measured runs, so the last one counts:
+There are two flavours: TensorFlow Lite's (`tools/benchmark`) and LiteRT 2's, whose flags and summary differ. Both print
+one line of microseconds for the warm-up and then one for the measured runs, so the last one counts:
 
     count=50 first=1249964 curr=... min=... max=... avg=1.24027e+06 std=2565 p5=1237006 median=1239807 p95=1245098
 
-and both only warn of flags they do not know and of nodes that the delegate did not take: here those are errors.
+and both only warn about flags they do not know and nodes that the delegate did not take: here those are errors.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _VALUE = re.compile(r"(\w+)=([-+.\deE]+)")
 
 @dataclass(frozen=True)
 class Summary:
-    """What the measured runs took. `note` says what the log does not show of how, '' if it shows all."""
+    """What the measured runs took. `note` says what the log leaves out, '' if nothing."""
 
     runs: int
     median_ms: float
@@ -49,7 +49,7 @@ def flavour_of(usage: str) -> Flavour:
     """Which flavour a program is, from what it prints for `--help`. Raises DeviceError if it is none."""
     if "--num_runs" not in usage:
         last = usage.strip().splitlines()[-1:] or ["it printed nothing"]
-        raise DeviceError(f"the program is no benchmark_model: --help gave: {last[0][:200]}")
+        raise DeviceError(f"the program is not a benchmark_model: --help gave: {last[0][:200]}")
     return "litert" if "--use_npu" in usage or "--result_file_path" in usage else "tflite"
 
 
@@ -87,7 +87,7 @@ def command_line(
 def read_output(output: str, *, runs: int, accelerator: Accelerator, allow_partial: bool = False) -> Summary:
     """The numbers in what benchmark_model printed before it ended with exit code 0.
 
-    Raises DeviceError if the program did not do as it was told or its numbers cannot be read, ModelError if the
+    Raises DeviceError if the program did not follow its flags or its numbers cannot be read, ModelError if the
     accelerator took only a part of the model, or nothing shows that it took it.
     """
     if ignored := _IGNORED.search(output):
@@ -124,7 +124,7 @@ def _last_line(output: str) -> str:
 
 
 def what_went_wrong(output: str) -> str:
-    """The line of its output that tells best why a run failed."""
+    """The line of its output that best says why a run failed."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("ERROR", "CANNOT LINK", "F ")) or "rror:" in line]
     return (errors or lines or ["it printed nothing"])[0 if errors else -1].removeprefix("ERROR: ")[:200]

@@ -1,10 +1,10 @@
-"""What took the nodes of a model, as the log of `benchmark_model` tells it: delegates go by names of their makers.
+"""What took the nodes of a model, as the log of `benchmark_model` shows it: makers name delegates as they like.
 
     INFO: Replacing 246 out of 246 node(s) with delegate (LITERT_CL) node, yielding 1 partitions for subgraph 0.
     INFO: Explicitly applied GPU delegate, and the model graph will be completely executed by the delegate.
 
-Older builds leave the 'out of' away, and say with the one partition that nothing was left over. A log may name several
-delegates, and break such a line.
+Older builds omit the 'out of', and the one partition says that nothing was left over. A log may name several delegates,
+and break such a line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mnascli.devices.device import Accelerator, ModelError
 
-# Words of their names, in lower case, without 'tflite', 'litert' and 'delegate'.
+# Words in their names, in lower case, without 'tflite', 'litert' and 'delegate'.
 _NAMES: dict[Accelerator, frozenset[str]] = {
     "cpu": frozenset({"cpu", "xnnpack"}),
     "gpu": frozenset(
@@ -32,7 +32,7 @@ _NAMES: dict[Accelerator, frozenset[str]] = {
     ),
 }
 
-UNSEEN = "benchmark_model does not log what XNNPACK took: it cannot be seen whether it ran the model"
+UNSEEN = "benchmark_model does not log what XNNPACK took: it may not have run the model"
 
 _REPLACED = re.compile(
     r"Replacing\s+(\d+)(?:\s+out\s+of\s+(\d+))?\s+nodes?(?:\(s\))?\s+with\s+delegate\s+\(((?:[^()]|\([^()]*\)){1,200})\)"
@@ -47,7 +47,7 @@ _APPLIED = re.compile(
 
 @dataclass(frozen=True)
 class Delegated:
-    """What one delegate took; `taken` and `nodes` are None where the log does not say how many, or out of how many."""
+    """What one delegate took; `taken` and `nodes` are None if the log does not say how many, or out of how many."""
 
     name: str
     taken: int | None
@@ -57,11 +57,11 @@ class Delegated:
     def __str__(self) -> str:
         if self.nodes is not None:
             return f"{self.name} takes only {self.taken} of its {self.nodes} nodes"
-        return f"{self.name} takes only a part of its nodes"
+        return f"{self.name} takes only some of its nodes"
 
 
 def delegated(log: str) -> list[Delegated]:
-    """Every line of a log that tells of a delegate, in order; 0 nodes taken is none."""
+    """Every line of a log that reports a delegate, in order; one that took 0 nodes is omitted."""
     found = []
     for taken, nodes, name, partitions in _REPLACED.findall(log):
         whole = int(taken) >= int(nodes) if nodes else partitions == "1"
@@ -72,7 +72,7 @@ def delegated(log: str) -> list[Delegated]:
 
 
 def accelerator_of(name: str) -> Accelerator | None:
-    """Where a delegate of that name runs, None for a name that is not known."""
+    """Where a delegate of that name runs, None for an unknown name."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     words = [word for word in words if word not in ("tf", "tflite", "lite", "rt", "litert", "delegate")]
     # 'CoreMl' and 'Open CL' are two words each, and one name.
@@ -83,9 +83,9 @@ def accelerator_of(name: str) -> Accelerator | None:
 
 
 def check_delegation(log: str, accelerator: Accelerator, allow_partial: bool) -> str:
-    """A note of what the log does not show, '' if it shows that the accelerator ran the model.
+    """A note on what the log does not show, '' if it shows that the accelerator ran the model.
 
-    Raises ModelError where the accelerator took only a part of the model and that is not allowed, or where nothing
+    Raises ModelError if the accelerator took only part of the model and that is not allowed, or if nothing
     shows that it took any of it.
     """
     found = delegated(log)

@@ -1,7 +1,7 @@
 """An Android phone as a device: `benchmark_model` in a shell over adb, pinned to a core.
 
-On the phone everything lies in one folder of this process under /data/local/tmp, models under their content's hash.
-It is made anew when the phone was away, and removed on closing; what a killed process left is removed by the next one.
+On the phone everything is in one folder of this process under /data/local/tmp, models under their content's hash. It is
+made again after the phone was away, and removed on closing; what a killed process left is removed by the next one.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class AdbDevice:
         return f"adb/{self._number}/{self._build}/{self._binary.runtime}"
 
     def probe(self) -> Probe:
-        """See `Device.probe`. Raises DeviceLostError also while what it lacked last time (room, a core) is lacking."""
+        """See `Device.probe`. Raises DeviceLostError also while what it lacked last time (space, a core) is missing."""
         self._prepare()
         self.setup = self._choose_cores()
         if self._needed_bytes:
@@ -158,7 +158,7 @@ class AdbDevice:
     # --- what is on the phone
 
     def _prepare(self) -> None:
-        """A folder with the program in it; again from the start if the phone was away, for it may not be the same."""
+        """A folder with the program in it; made from scratch if the phone was away, as it may not be the same phone."""
         if self._prepared:
             return
         self._shell.connect()
@@ -166,7 +166,7 @@ class AdbDevice:
         props = shell_state.properties(text)
         number, build = props.get("ro.serialno") or self.serial, props.get("ro.build.fingerprint", "")
         if (number, build) != (self._number, self._build):
-            raise DeviceError(f"{self.name} is not the phone, or not the Android, that it was: {number}, {build}")
+            raise DeviceError(f"{self.name} is not the same phone or Android as before: {number}, {build}")
         self._held.clear()
         self._remove_strays()
         folder = shlex.quote(self._folder)
@@ -182,7 +182,7 @@ class AdbDevice:
         self._prepared = True
 
     def _remove_strays(self) -> None:
-        """Remove the folders of processes of this machine that are no more."""
+        """Remove the folders of this machine's processes that no longer exist."""
         output, _ = self._shell.run(f"ls {STORAGE}")
         for name in output.split():
             parts = name.split("-")
@@ -192,7 +192,7 @@ class AdbDevice:
                 self._shell.run(f"rm -rf {STORAGE}/{shlex.quote(name)}")
 
     def _send(self, model: Path) -> str:
-        """The name under which the phone holds the model. Read each time: the file may have been written anew."""
+        """The name under which the phone holds the model. Read each time: the file may have been rewritten."""
         content, digest = read_model(model)
         self._lasting(self._prepare)
         if self._held.get(model) != digest:
@@ -212,7 +212,7 @@ class AdbDevice:
         return f"{self._folder}/{digest}.tflite"
 
     def _lasting(self, step: Callable[[], T]) -> T:
-        """Do something; if the phone goes away at it, what it holds is no longer known."""
+        """Do something; if the phone goes away meanwhile, what it holds is no longer known."""
         try:
             return step()
         except DeviceLostError:
@@ -224,7 +224,7 @@ class AdbDevice:
     def _run_pinned(self, name: str, command: str, runs: int, timeout_s: float) -> Session:
         cores = self.setup.cores
         mask = f"{sum(1 << core for core in cores):x}"
-        # The shell that is pinned tells what it is pinned to, and then becomes the program.
+        # The pinned shell prints what it is pinned to, and then becomes the program.
         pinned = f"taskset -p $$ && exec timeout -k 2 {timeout_s:g} {command}"
         script = f"""{shell_state.CONDITIONS_SCRIPT}
 cd {shlex.quote(self._folder)} || exit 1
@@ -257,7 +257,7 @@ conditions {cores[0]}
         )
 
     def _check_pinning(self, said: str, after: str, cores: tuple[int, ...]) -> None:
-        """Raises _CoreOfflineError unless the run was pinned to these cores, and they are still online."""
+        """Raises _CoreOfflineError unless the run was pinned to these cores and they are still online."""
         mask = said.partition("affinity mask:")[2].split()[:1]
         if not mask:
             if "nvalid argument" in said or "affinity" in said:
@@ -268,7 +268,7 @@ conditions {cores[0]}
             raise _CoreOfflineError
 
     def _read(self, name: str, said: str, code: int, runs: int, timeout_s: float, took_s: float) -> Summary:
-        """The numbers of a run. Raises ModelError or DeviceError by how it ended."""
+        """The numbers of a run. Raises ModelError or DeviceError depending on how it ended."""
         on = f"{name}: does not run on {self.name}"
         if code == 0:
             try:
@@ -278,7 +278,7 @@ conditions {cores[0]}
             except DeviceError as error:
                 raise DeviceError(f"{self.name}: {error}") from error
         if took_s >= timeout_s and code in (124, 137, 143):
-            raise ModelError(f"{on}: not done in {timeout_s:g} s", said[-4000:])
+            raise ModelError(f"{on}: not done within {timeout_s:g} s", said[-4000:])
         reason = what_went_wrong(said.partition("affinity mask:")[2].partition("\n")[2])
         if code in (126, 127) or "CANNOT LINK" in said:
             raise DeviceError(f"{self.name}: benchmark_model does not start ({reason}): run 'mnas devices setup' again")

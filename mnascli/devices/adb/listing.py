@@ -1,4 +1,4 @@
-"""The Android phones that an adb server sees, each with why it cannot be used if so."""
+"""The Android phones that an adb server sees, each with the reason if it cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT_S = 10.0
 
 
 def list_phones() -> list[DeviceInfo]:
-    """All attached phones in the order of their names. Trouble with adb itself is a line in the list."""
+    """All attached phones in the order of their names. A problem with adb itself is a line in the list."""
     if adb_is_off():
         return []
     try:
@@ -27,11 +27,11 @@ def list_phones() -> list[DeviceInfo]:
     if not found:
         return []
     with ThreadPoolExecutor(max_workers=min(16, len(found))) as pool:
-        phones = list(pool.map(lambda one: _describe(*one), found.items()))
+        phones = list(pool.map(lambda one: _described(*one), found.items()))
     return _named(phones)
 
 
-def _describe(serial: str, state: str) -> tuple[DeviceInfo, str]:
+def _described(serial: str, state: str) -> tuple[DeviceInfo, str]:
     """A phone without its name yet, and its own serial number, which stays where adb's is an address."""
     info = DeviceInfo(name=serial, kind="adb", serial=serial, state=state)
     if state != "device":

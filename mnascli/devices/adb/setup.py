@@ -1,4 +1,4 @@
-"""Bringing the measuring program to a phone: fetched or given, tried on the phone, written down."""
+"""Bringing the measuring program to a phone: fetched or given, tried on the phone, recorded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRIAL_S = 60
 class SetUp:
     """`binary` runs on the phone from now on, `before` did until now (None: nothing).
 
-    `note` says what the program's log does not show of how it runs models, '' if it shows all.
+    `note` says what the program's log leaves out about how it runs models, '' if nothing.
     """
 
     binary: Binary
@@ -36,7 +36,7 @@ class SetUp:
 def set_up_phone(info: DeviceInfo, program: Path | None = None, reference: Path | None = None) -> SetUp:
     """Try a benchmark_model (None: the official one for the phone's ABI) on a phone and remember it.
 
-    It is known by how it runs the .tflite `reference`; without one by its --help, which older ones do not have.
+    Its flavour shows in how it runs the .tflite `reference`; without one in its --help, which older ones do not have.
     Leaves nothing on the phone. Raises UsageError for a program that is not for this phone, DeviceError if it does not
     start or run a model there, MnasError if it cannot be fetched.
     """
@@ -59,7 +59,7 @@ def set_up_phone(info: DeviceInfo, program: Path | None = None, reference: Path 
 
 
 def _try(shell: AdbShell, content: bytes, reference: Path | None) -> tuple[Flavour, str]:
-    """The flavour of a program, and a note of what its log does not show. Raises DeviceError if it is no use there."""
+    """The flavour of a program, and a note on what its log leaves out. Raises DeviceError if it does not work there."""
     folder = f"{STORAGE}/mnas-setup-{secrets.token_hex(4)}"
     quoted = shlex.quote(folder)
     model = read_model(reference)[0] if reference is not None else b""
@@ -82,7 +82,7 @@ def _try(shell: AdbShell, content: bytes, reference: Path | None) -> tuple[Flavo
 
 def _flavour_that_runs(shell: AdbShell, folder: str, usage: str) -> tuple[Flavour, str]:
     """The flavour whose command line runs the reference model. Raises DeviceError if none does."""
-    # TensorFlow Lite's says of LiteRT's flags that it does not know them; of the reverse one cannot be as sure.
+    # TensorFlow Lite's says that it does not know LiteRT's flags; the reverse is less certain.
     flavours: list[Flavour] = ["litert", "tflite"]
     with contextlib.suppress(DeviceError):
         flavours.sort(key=flavour_of(usage).__ne__)
@@ -99,4 +99,4 @@ def _flavour_that_runs(shell: AdbShell, folder: str, usage: str) -> tuple[Flavou
         except DeviceError as error:
             problems.append(str(error))
     told = next((problem for problem in problems if "ignored" not in problem), problems[0])
-    raise DeviceError(f"{shell.name}: the program is no benchmark_model that can be used: {told}")
+    raise DeviceError(f"{shell.name}: the program is not a usable benchmark_model: {told}")

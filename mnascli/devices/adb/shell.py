@@ -1,8 +1,8 @@
 """A shell and file transfer on a phone, through adbutils and one adb server: what was asked for happened, or it raises.
 
 Which adb: `MNAS_ADB` (a path, or 'off' for no phones at all), else the one that comes with adbutils. It only starts the
-server where none runs; a server that runs already is used as it is, so that no adb ends another's. Its address:
-`ANDROID_ADB_SERVER_ADDRESS` and `ANDROID_ADB_SERVER_PORT`, as adb itself has it.
+server if none is running; a running server is used as it is, so that no adb ends another's. Its address:
+`ANDROID_ADB_SERVER_ADDRESS` and `ANDROID_ADB_SERVER_PORT`, as for adb itself.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def adb_is_off() -> bool:
 
 
 def client() -> adbutils.AdbClient:
-    """The adb server's client; starts the server if none runs.
+    """The adb server's client; starts the server if none is running.
 
-    Raises NoDeviceError if there is no adb or its server does not start, UsageError for a port that is none.
+    Raises NoDeviceError if there is no adb or its server does not start, UsageError for an invalid port.
     """
     port = os.environ.get("ANDROID_ADB_SERVER_PORT", "5037")
     if not port.isdigit() or not 0 < int(port) < 65536:
@@ -66,7 +66,7 @@ def client() -> adbutils.AdbClient:
 
 
 def _adb() -> str:
-    """The adb that starts a server. Raises NoDeviceError if there is none."""
+    """The adb to start a server with. Raises NoDeviceError if there is none."""
     import adbutils
 
     chosen = os.environ.get("MNAS_ADB") or os.environ.get("ADBUTILS_ADB_PATH")
@@ -86,7 +86,7 @@ def _adb() -> str:
 def _start_server(adb: str, address: str, port: int) -> None:
     if address not in ("127.0.0.1", "localhost", "::1"):
         raise NoDeviceError(f"no adb server answers at {address}:{port}: start it there")
-    # adbutils would start it too, but with what is said at that on our stdout, and with the adb that is first in PATH.
+    # adbutils would start it too, but with its output on our stdout, and with the adb that is first in PATH.
     os.environ.setdefault("ADBUTILS_ADB_PATH", adb)
     try:
         subprocess.run([adb, "-P", str(port), "start-server"], check=True, capture_output=True, timeout=30, text=True)
@@ -101,7 +101,7 @@ def states(adb: adbutils.AdbClient) -> dict[str, str]:
     """The state of each attached phone by serial, in adb's words ('device' is usable). Raises DeviceError."""
     with _translated("adb"):
         found = {one.serial: one.state for one in adb.list()}
-    # adb's own text has blanks in it, of which adbutils keeps the first word.
+    # adb's own text has several words, of which adbutils keeps the first.
     return {serial: "no permissions" if state == "no" else state for serial, state in found.items()}
 
 
@@ -113,7 +113,7 @@ class AdbShell:
         self._device: Any = None
 
     def connect(self) -> None:
-        """Make sure that the phone answers; a phone in a network is connected to again.
+        """Make sure that the phone answers; reconnect to a phone on the network.
 
         Raises DeviceLostError, with what to do, if it does not within RETURN_TIMEOUT_S.
         """
@@ -128,7 +128,7 @@ class AdbShell:
                 raise DeviceLostError(f"{self.name} is {state}: {what}")
             if re.fullmatch(r"[^:]+:\d+", self.serial):
                 with _translated(self.name):
-                    # adb goes on calling a phone offline that came back under its address.
+                    # adb keeps calling a phone offline that came back under its address.
                     if state == "offline":
                         adb.disconnect(self.serial)
                     adb.connect(self.serial, timeout=RETURN_TIMEOUT_S)
@@ -142,7 +142,7 @@ class AdbShell:
         """
         if self._device is None:
             self.connect()
-        # A connection that breaks may look like the end of a command: only this mark says that it is.
+        # A broken connection may look like the end of a command: only this mark proves the end.
         mark = f"mnas-end-{secrets.token_hex(6)}"
         wrapped = f"(\n{script}\n) 2>&1\nprintf '\\n{mark} %s\\n' $?"
         try:
@@ -151,16 +151,16 @@ class AdbShell:
         except DeviceLostError:
             self._device = None
             raise
-        # A shell of before Android 7 has one stream for all.
+        # Shells before Android 7 have one stream for everything.
         output: str = (result.stdout or result.output).replace("\r\n", "\n")
         text, _, code = output.rpartition(f"\n{mark} ")
         if not code.strip().isdigit():
             self._device = None
-            raise DeviceLostError(f"{self.name} went away in the middle of a command: see to its cable")
+            raise DeviceLostError(f"{self.name} went away in the middle of a command: check its cable")
         return text, int(code)
 
     def push(self, content: bytes, path: str, mode: int) -> None:
-        """Write a file; after an error a part of it may be there.
+        """Write a file; after an error part of it may be there.
 
         Raises DeviceLostError if the phone is gone or lacks the space, DeviceError if it refuses.
         """
@@ -171,30 +171,30 @@ class AdbShell:
         try:
             self._device.sync.push(content, path, mode=mode, check=True)
         except (adbutils.AdbError, EOFError, OSError, ValueError) as error:
-            # adb says no more than 'FAIL': the reason is to be found on the phone.
+            # adb says only 'FAIL': the phone has the reason.
             self._device = None
             self.connect()
             self.require_free(len(content), Path(path).parent.as_posix())
             raise DeviceError(f"{self.name}: cannot write {path} ({_one_line(error)})") from error
 
     def free_bytes(self, folder: str) -> int | None:
-        """What is free where `folder` lies; None where the phone does not tell."""
+        """The free space where `folder` is; None if the phone does not say."""
         output, _ = self.run(f"df -k {shlex.quote(folder)}")
         return shell_state.free_bytes(output)
 
     def require_free(self, needed: int, folder: str) -> None:
-        """Raises DeviceLostError if `needed` bytes do not fit: they may, once the user has made room."""
+        """Raises DeviceLostError if `needed` bytes do not fit: they may once the user has freed some space."""
         free = self.free_bytes(folder)
         if free is not None and free < needed:
             raise DeviceLostError(
-                f"{self.name}: {needed / 1e6:.3g} MB do not fit on the phone: make room "
+                f"{self.name}: {needed / 1e6:.3g} MB do not fit on the phone: free some space "
                 f"({free / 1e6:.3g} MB are free in {folder})"
             )
 
 
 @contextlib.contextmanager
 def _translated(name: str) -> Iterator[None]:
-    """adb's errors as ours: whatever goes wrong between here and the phone means that it is gone."""
+    """adb's errors as ours: anything that goes wrong between here and the phone means that it is gone."""
     import adbutils
 
     try:
@@ -203,7 +203,7 @@ def _translated(name: str) -> Iterator[None]:
         raise DeviceLostError(f"{name} does not answer: plug it in again") from error
     except (adbutils.AdbError, EOFError, OSError, ValueError, subprocess.SubprocessError) as error:
         state = next((state for state in WHAT_TO_DO if state in str(error)), "")
-        what = WHAT_TO_DO.get(state, "see to its cable")
+        what = WHAT_TO_DO.get(state, "check its cable")
         raise DeviceLostError(f"{name} went away ({_one_line(error) or 'no end mark'}): {what}") from error
 
 

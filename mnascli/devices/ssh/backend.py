@@ -17,7 +17,7 @@ from mnascli.errors import UsageError
 
 
 def _named(name: str) -> DeviceInfo | None:
-    """Asks no other board: it may be switched off."""
+    """Contacts no other board: it may be switched off."""
     return next(iter(list_boards([name])), None)
 
 

@@ -1,6 +1,6 @@
 """A Linux board (Raspberry Pi and the like) as a device: `worker.py` in its Python, over one OpenSSH connection.
 
-The worker goes there as an argument of Python, and models through the connection: no file is left on the board.
+The worker is sent as an argument to Python, and models through the connection: no file is left on the board.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mnascli.errors import MnasError, NoDeviceError
 # What the wheels of ai-edge-litert for aarch64 were built against.
 NEEDED_GLIBC = (2, 34)
 
-# Where `set_up_board` puts a Python of our own; Raspberry Pi OS keeps pip out of the system's.
+# Where `set_up_board` puts a Python of our own; Raspberry Pi OS bars pip from the system's.
 _ENVIRONMENT = "~/.cache/mnas/litert"
 
 # `~` is the home at the far end, for its shell to fill in.
@@ -45,7 +45,7 @@ echo "litert=$("$python" -c 'import importlib.metadata as m; print(m.version("ai
 
 @dataclass(frozen=True)
 class Board:
-    """What a board says of itself. `python` runs the worker, `litert` is its version of ai-edge-litert, '' without."""
+    """What a board reports about itself. `python` runs the worker, `litert` is its ai-edge-litert version or ''."""
 
     info: DeviceInfo
     python: str
@@ -54,7 +54,7 @@ class Board:
 
 
 def list_boards(names: Sequence[str] | None = None) -> list[DeviceInfo]:
-    """The boards of the user's profiles (of these names or addresses only), also those that cannot be used."""
+    """The boards of the user's profiles (only these names or addresses), including those that cannot be used."""
     boards = [one for one in own_boards() if names is None or one.name in names or one.address in names]
     if not boards:
         return []
@@ -112,14 +112,14 @@ def _libc_problem(libc: str) -> str:
     needed = ".".join(str(part) for part in NEEDED_GLIBC)
     name, _, version = libc.partition(" ")
     if name != "glibc":
-        return f"ai-edge-litert needs glibc {needed}, and this system has another C library: use Debian or the like"
+        return f"ai-edge-litert needs glibc {needed}, and this system has a different C library: use Debian or the like"
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < NEEDED_GLIBC:
         return f"its glibc is {version}, but ai-edge-litert needs {needed}: use Raspberry Pi OS Bookworm or newer"
     return ""
 
 
 def set_up_board(name: str, address: str) -> str:
-    """Install ai-edge-litert in a Python environment of its own on the board; the version that is there then.
+    """Install ai-edge-litert in a Python environment of its own on the board; returns the installed version.
 
     Raises NoDeviceError if its system is too old, DeviceError with pip's last line if it fails.
     """

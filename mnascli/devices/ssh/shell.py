@@ -12,22 +12,22 @@ from pathlib import Path
 from mnascli.devices.device import DeviceError, DeviceLostError
 from mnascli.errors import NoDeviceError
 
-# What ssh ends with when the connection, and not the command, failed.
+# ssh's exit code when the connection, and not the command, failed.
 LOST = 255
 
 _TIMEOUT_S = 20.0
 _WHAT_TO_DO = (
-    ("Permission denied", "it asks for a password or knows no key of yours: run 'ssh-copy-id {address}' once"),
-    ("Host key verification failed", "its host key is not known (or another one): run 'ssh {address}' once and look"),
+    ("Permission denied", "it asks for a password or has none of your keys: run 'ssh-copy-id {address}' once"),
+    ("Host key verification failed", "its host key is unknown or has changed: run 'ssh {address}' once and look"),
     ("Could not resolve", "no machine of that name: correct 'address' in the profile"),
     ("refused", "no sshd answers: switch ssh on there (Raspberry Pi: raspi-config, Interface Options)"),
-    ("timed out", "it does not answer: see to its power and network"),
-    ("No route", "it cannot be reached: see to its power and network"),
+    ("timed out", "it does not answer: check its power and network"),
+    ("No route", "it cannot be reached: check its power and network"),
 )
 
 
 class SshShell:
-    """A board's shell. `address`: [user@]host as ssh takes it, also ssh://user@host:port or a name of ssh's own
+    """A board's shell. `address`: [user@]host as ssh takes it, also ssh://user@host:port or a name from ssh's own
     configuration; `name` is the board in messages."""
 
     def __init__(self, address: str, name: str) -> None:
@@ -55,7 +55,7 @@ class SshShell:
 
         Raises NoDeviceError without ssh on this machine, DeviceLostError if the board cannot be reached.
         """
-        # Whatever the user's shell there is: sh runs it.
+        # sh runs it, whatever the user's shell there is.
         remote = f"exec sh -c {shlex.quote(f'exec 2>&1; {script}')}"
         try:
             done = subprocess.run(
@@ -66,7 +66,7 @@ class SshShell:
         except OSError as error:
             raise DeviceError(f"{self.name}: ssh cannot be started: {error.strerror}") from error
         except subprocess.TimeoutExpired:
-            raise DeviceLostError(f"{self.name} does not answer in {timeout_s:g} s: see to its network") from None
+            raise DeviceLostError(f"{self.name} does not answer within {timeout_s:g} s: check its network") from None
         if done.returncode == LOST:
             raise DeviceLostError(f"{self.name} ({self.address}): {_reason(done.stderr.decode(), self.address)}")
         return done.stdout.decode("utf-8", "replace"), done.returncode
@@ -85,4 +85,4 @@ def _reason(said: str, address: str) -> str:
     for words, what in _WHAT_TO_DO:
         if words in said:
             return what.format(address=address)
-    return lines[-1][:200] if lines else "the connection is gone: see to its network"
+    return lines[-1][:200] if lines else "the connection is gone: check its network"

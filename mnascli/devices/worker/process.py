@@ -28,7 +28,7 @@ class WorkerProcess:
 
     `command` starts `worker.py` with its options; `name` is the device in messages. `send` is how models get there:
     'path' on this machine, 'bytes' through the connection. A connection that fails ends with `lost_exit_code` (255 for
-    ssh), which tells a device that went away from a worker that crashed.
+    ssh), which distinguishes a device that went away from a worker that crashed.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class WorkerProcess:
             raise
         except DeviceError as error:
             late = time.monotonic() - began >= timeout_s
-            reason = f"not done in {timeout_s:g} s" if late else str(error)
+            reason = f"not done within {timeout_s:g} s" if late else str(error)
             raise ModelError(f"{model.name}: does not run on {self._name}: {reason}", self._read_log()) from error
         before, after = Conditions.from_json(answer["before"]), Conditions.from_json(answer["after"])
         return Session.from_samples(answer["samples_ms"], before, after)
 
     def release(self, model: Path) -> None:
-        """Let the worker forget the model; a worker that is gone has forgotten it already."""
+        """Make the worker forget the model; a worker that is gone already has."""
         digest = self._held.pop(model, None)
         if digest is not None and digest not in self._held.values() and self._running():
             with contextlib.suppress(DeviceError):
@@ -129,7 +129,7 @@ class WorkerProcess:
             raise DeviceError(f"{self._name}: the measuring worker does not start: {error}") from error
 
     def _load(self, model: Path) -> str:
-        """The digest under which the worker holds the model. Read each time: the file may have been written anew."""
+        """The digest under which the worker holds the model. Read each time: the file may have been rewritten."""
         content, digest = read_model(model)
         if self._held.get(model) != digest:
             self.release(model)
@@ -148,7 +148,7 @@ class WorkerProcess:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except OSError:
-            pass  # it has ended: the missing answer says how
+            pass  # it has ended: the missing answer will say how
         return self._receive(timeout_s)
 
     def _receive(self, timeout_s: float) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class WorkerProcess:
             self._process.wait()
             self._held.clear()
             message = f"no answer in {timeout_s:g} s"
-            # The worker ends itself when a run takes too long; if not even that was heard, it is the connection.
+            # The worker ends itself when a run takes too long; if not even that arrives, it is the connection.
             if self._lost_exit_code is not None:
                 raise DeviceLostError(f"{self._name}: {message}") from None
             raise DeviceError(message) from None
@@ -175,7 +175,7 @@ class WorkerProcess:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
             self._process.kill()
-            raise DeviceError(f"an answer that is not understood: {line.strip()[:80]!r}") from None
+            raise DeviceError(f"an answer that cannot be understood: {line.strip()[:80]!r}") from None
         if "error" in answer:
             raise DeviceError(answer["error"].splitlines()[0])
         return answer
@@ -189,7 +189,7 @@ class WorkerProcess:
 
 
 def _forward(stream: IO[str], answers: queue.Queue[str]) -> None:
-    """Pass on every line, and at the end what is left of one: a text without a line end means that no more comes."""
+    """Pass on every line, and at the end the rest of one: a text without a line end means that nothing follows."""
     with contextlib.suppress(OSError, ValueError):
         for line in stream:
             if line.endswith("\n"):
@@ -209,7 +209,7 @@ def _last_line(log: str) -> str:
 
 
 class OnWorker:
-    """What devices have in common whose models a worker runs."""
+    """What the devices whose models a worker runs have in common."""
 
     _worker: WorkerProcess
 

@@ -10,7 +10,7 @@ One JSON object a line on stdin, one JSON answer a line on stdout:
                                                              -> {"samples_ms": [...], "before": {...}, "after": {...}}
     {"command": "forget", "model": SHA256}                   -> {}
 
-What cannot be done is answered with {"error": text}. End of input ends the process. The first line it writes
+A request that fails is answered with {"error": text}. End of input ends the process. The first line it writes
 is {"ready": true, "conditions": {...}} or an error. A run that takes longer than `timeout_s` ends the process with
 exit code 1, so that a board keeps no orphan when the connection is gone.
 """
@@ -35,7 +35,7 @@ from typing import Any
 
 
 def pin(cores: list[int]) -> list[int]:
-    """Pin this process, and the threads it will start, to the cores; the cores really used, [] where unsupported."""
+    """Pin this process, and the threads it will start, to the cores; returns those used, [] where unsupported."""
     if not cores or not hasattr(os, "sched_setaffinity"):
         return []
     os.sched_setaffinity(0, cores)
@@ -59,15 +59,15 @@ def frequency_mhz(core: int) -> float | None:
 
 
 def temperature_c() -> float | None:
-    """The hottest of the kernel's thermal zones; None where there is none."""
+    """The hottest of the kernel's thermal zones; None if there is none."""
     texts = [read(path) for path in Path("/sys/class/thermal").glob("thermal_zone*/temp")]
-    # Unused zones report 0, -40 or 127 and more: not temperatures of a machine that runs.
+    # Unused zones report 0, -40 or 127 and more: not temperatures of a running machine.
     values = [int(text) / 1000 for text in texts if text.lstrip("-").isdigit()]
     return max((value for value in values if 0 < value < 125), default=None)
 
 
 def thermal_status() -> int | None:
-    """On a Raspberry Pi 1 while it is throttled or short of voltage (bits 0 to 3 of get_throttled), else 0."""
+    """On a Raspberry Pi: 1 while it is throttled or undervolted (bits 0 to 3 of get_throttled); else 0."""
     vcgencmd = shutil.which("vcgencmd")
     if vcgencmd is None:
         return None
@@ -90,7 +90,7 @@ def conditions(cores: list[int]) -> dict[str, Any]:
 
 
 def some_input(shape: Any, dtype: Any) -> Any:
-    """Fixed random data for an input of any shape and type; raises ValueError for a type that has no numbers."""
+    """Fixed random data for an input of any shape and type; raises ValueError for a non-numeric type."""
     import numpy
 
     random = numpy.random.default_rng(0)
@@ -98,7 +98,7 @@ def some_input(shape: Any, dtype: Any) -> Any:
     if kind.kind == "b":
         return random.integers(0, 2, shape).astype(kind)
     if kind.kind in "iu":
-        # Wide integers are mostly indices, where only 0 is sure to exist; int8 and uint8 are quantized pictures.
+        # Wide integers are mostly indices, of which only 0 is sure to exist; int8 and uint8 are quantized pictures.
         limits = numpy.iinfo(kind) if kind.itemsize == 1 else None
         return random.integers(limits.min, limits.max + 1, shape, kind) if limits else numpy.zeros(shape, kind)
     if kind.kind in "fc":
@@ -107,8 +107,8 @@ def some_input(shape: Any, dtype: Any) -> Any:
 
 
 def run(content: bytes, threads: int, request: dict[str, Any]) -> list[float]:
-    """Milliseconds of each run, in a fresh interpreter: its memory lies elsewhere each time, which a median
-    over sessions then averages out."""
+    """Milliseconds of each run, in a fresh interpreter: its memory is in a different place each time, which a
+    median over sessions then averages out."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content, num_threads=threads)
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--cores", default="", help="comma-separated; empty: not pinned")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    # Answers get a descriptor of their own: whatever else prints to stdout goes to stderr.
+    # Answers get their own descriptor: whatever else is printed to stdout goes to stderr.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -186,7 +186,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             reply = answer(json.loads(line), models, cores, options.threads)
-        except Exception as error:  # whatever a model or a request does wrong is an answer, not the end
+        except Exception as error:  # whatever goes wrong with a model or a request is an answer, not the end
             reply = {"error": f"{type(error).__name__}: {error}"}
         send(reply)
 

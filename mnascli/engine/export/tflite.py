@@ -30,7 +30,8 @@ from mnascli.tflite.convert import convert
 from mnascli.tflite.files import replacing
 from mnascli.tflite.interpreter import predict_all
 from mnascli.tflite.metadata import Metadata, add_metadata
-from mnascli.tflite.quantize import Kind, quantize
+from mnascli.tflite.quantize import Quantization as QuantizationKind
+from mnascli.tflite.quantize import quantize
 from mnascli.tflite.reading import typed_operators
 from mnascli.training.checkpoint import About, load_checkpoint
 from mnascli.training.scoring import predict_logits, scores
@@ -144,7 +145,7 @@ def _check_float(file: Path, expected: Floats, logits: Floats) -> None:
         )
 
 
-def _quantized(model: Path, path: Path, dataset: Dataset, kind: Kind, options: Options) -> Path:
+def _quantized(model: Path, path: Path, dataset: Dataset, kind: QuantizationKind, options: Options) -> Path:
     if kind != "int8":
         return quantize(model, path, kind=kind)
     if min(len(dataset.train.labels), options.calibration_images) < SMALLEST_CALIBRATION:

@@ -1,4 +1,4 @@
-// Draws the figures, says what is pointed at, and shows the trial that is clicked. Text enters the page as text only.
+// Draws the figures, describes what is pointed at, and shows the clicked trial. Text enters the page only as text.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -6,7 +6,7 @@
   const KINDS = { cn: ["conv", "Conv"], ds: ["sep", "SepConv"], dsa: ["sep_act", "SepConv"], ir: ["mbconv", "MBConv"] };
   const SKIPS = { noskip: "no skip", skip: "skip: identity", pool: "skip: pool" };
   const percent = (value) => (value === null ? "-" : (100 * value).toFixed(1) + " %");
-  // Three digits, which is more than a measurement holds.
+  // Three digits: no measurement is more precise.
   const short = (value) => (value === null ? "-" : String(Number(value.toPrecision(3))));
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 

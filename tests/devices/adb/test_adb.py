@@ -97,7 +97,7 @@ def test_names_are_unique_and_a_name_for_two_names_both(
     assert [info.name for info in list_devices()] == ["host", "pixel-6-din1", "pixel-6-din2"]
     assert find_device("pixel-6-din2").serial == find_device(twin.address).serial == twin.address
     for name in ("pixel-6", "Pixel 6", "pixel"):
-        with pytest.raises(UsageError, match=f"'{name}' may mean pixel-6-din1 .* and pixel-6-din2 .*: say which"):
+        with pytest.raises(UsageError, match=f"'{name}' may mean pixel-6-din1 .* and pixel-6-din2 .*: name one"):
             find_device(name)
     adb_server.detach(twin)
     assert find_device("pixel").name == "pixel-6-din1"

@@ -79,7 +79,7 @@ def test_another_phone_under_its_address_is_not_taken_for_it(
     phone.plug()
     with pytest.raises(DeviceLostError):
         device.run(model, **QUICK)
-    with pytest.raises(DeviceError, match="is not the phone, or not the Android, that it was"):
+    with pytest.raises(DeviceError, match="is not the same phone or Android as before"):
         device.run(model, **QUICK)
     props.write_text(own)
 
@@ -102,7 +102,7 @@ def test_no_room_is_said_and_forgotten_when_there_is_some(device: AdbDevice, pho
     phone.set_free(2048)
     for attempt in (lambda: device.run(model, **QUICK), device.probe):
         with pytest.raises(
-            DeviceLostError, match=r"do not fit on the phone: make room \(0\.00205 MB are free"
+            DeviceLostError, match=r"do not fit on the phone: free some space \(0\.00205 MB are free"
         ) as caught:
             attempt()
         assert caught.value.exit_code == 3
@@ -177,7 +177,7 @@ def test_two_cores_are_both_kept(device: AdbDevice, phone: StandInPhone, model: 
         ("crash", r"model\.tflite: does not run on pixel-6-din1: benchmark_model was ended by SIGSEGV"),
         ("abort", "was ended by SIGABRT"),
         ("partial_delegation", "TfLiteXNNPackDelegate takes only 60 of its 106 nodes"),
-        ("hang", r"not done in 1 s"),
+        ("hang", r"not done within 1 s"),
     ],
 )
 def test_what_is_the_models_fault(
@@ -262,7 +262,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(device: AdbDevice, ph
 def test_a_program_changed_on_this_machine_does_not_run(device: AdbDevice, phone: StandInPhone) -> None:
     path = benchmark_binary._file(device._binary.sha256)
     path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(NoDeviceError, match="is not what it was: delete it and run 'mnas devices setup pixel-6-din1'"):
+    with pytest.raises(NoDeviceError, match="has changed: delete it and run 'mnas devices setup pixel-6-din1'"):
         open_device(phone.address)
     path.unlink()
     with pytest.raises(NoDeviceError, match=r"is gone .*: run 'mnas devices setup pixel-6-din1' again"):
@@ -288,7 +288,7 @@ def test_a_program_that_does_not_start_is_not_remembered(phone: StandInPhone, tm
     for text, message in (
         ("#!/bin/sh\necho 'CANNOT LINK EXECUTABLE: no libc++'; exit 1\n", "does not start there: CANNOT LINK"),
         ("#!/bin/sh\nkill -ABRT $$\n", "does not start there"),
-        ("#!/bin/sh\necho hello\n", "the program is no benchmark_model: --help gave: hello"),
+        ("#!/bin/sh\necho hello\n", "the program is not a benchmark_model: --help gave: hello"),
     ):
         program.write_text(text)
         with pytest.raises(DeviceError, match=message):

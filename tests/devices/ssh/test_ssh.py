@@ -103,7 +103,7 @@ def test_an_sshd_that_asks_for_a_password_is_one_clear_line(
         write_profile(own_home, sshd.address)
         board = find_device("board")
         assert board.state == "unreachable"
-        assert "it asks for a password or knows no key of yours: run 'ssh-copy-id" in board.problem
+        assert "it asks for a password or has none of your keys: run 'ssh-copy-id" in board.problem
         with pytest.raises(NoDeviceError, match=r"board cannot be used .*asks for a password") as caught:
             open_device("board")
         assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
@@ -141,7 +141,7 @@ def test_a_python_without_the_runtime_is_not_set_up(sshd: Sshd, own_home: Path) 
         ("glibc 2.36", ""),
         ("glibc 2.34", ""),
         ("glibc 2.31", r"its glibc is 2.31, but ai-edge-litert needs 2.34: use Raspberry Pi OS Bookworm or newer"),
-        ("", "ai-edge-litert needs glibc 2.34, and this system has another C library: use Debian or the like"),
+        ("", "ai-edge-litert needs glibc 2.34, and this system has a different C library: use Debian or the like"),
     ],
 )
 def test_the_c_library_is_looked_at_first(libc: str, problem: str) -> None:

@@ -76,7 +76,7 @@ def test_unstable_measurements_do_not_count_in_the_errors() -> None:
     assert model.errors.candidates == 48
     assert model.errors.worst < 0.5
     with pytest.raises(
-        LatencyModelError, match=r"only 0 of 60 candidates were measured stably.*keep other work off phone"
+        LatencyModelError, match=r"only 0 of 60 candidates have a stable latency.*keep other work off phone"
     ):
         fit_on(ScriptedBench(unstable_every=1))
 

@@ -127,7 +127,7 @@ def test_int8_softmax(made: Path, right: dict[str, Any], foreign: Foreign) -> No
     assert (plain["gives"], found["gives"]) == ("logits", "probabilities")
     assert found["top1"] == pytest.approx(plain["top1"], abs=0.03)  # near 1 two of them may be equal
     assert found["calibration_error"] == pytest.approx(plain["calibration_error"], abs=0.01)
-    assert "input holds" in evaluate(soft.path, made).stderr
+    assert "input ranges" in evaluate(soft.path, made).stderr
 
 
 @pytest.mark.parametrize("kind", [TYPES.UINT8, TYPES.INT32, TYPES.FLOAT32])
@@ -170,7 +170,7 @@ def test_a_size_left_open_is_given_or_known_or_refused(made: Path, right: dict[s
     assert answer(told, made, "--size", "16")["size"] == 16
     mute = Foreign(shutil.copy(made / "bare.tflite", told.with_name("mute.tflite"))).leave_open(1, 2).write()
     result = evaluate(mute, made, *HALF)
-    assert "say with --size" in refusal(result)
+    assert "choose one with --size" in refusal(result)
     given = answer(mute, made, "--size", "12", *HALF)
     assert given["top1"] == right["top1"]
     fixed = evaluate(made / "bare.tflite", made, "--size", "16")
