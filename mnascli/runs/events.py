@@ -15,7 +15,7 @@ ALWAYS = ("v", "time", "event")  # the keys of every event: the version of the l
 
 
 @dataclass(frozen=True)
-class Kind:
+class EventKind:
     """A kind of event: what it means, its keys, and the keys that it may have."""
 
     about: str
@@ -37,37 +37,41 @@ _LONG = {
 }
 
 
-def _of_trial(about: str, keys: Mapping[str, str] | None = None, optional: Mapping[str, str] | None = None) -> Kind:
-    return Kind(about, {**_TRIAL, **(keys or {})}, optional or {}, of_trial=True)
+def _of_trial(
+    about: str, keys: Mapping[str, str] | None = None, optional: Mapping[str, str] | None = None
+) -> EventKind:
+    return EventKind(about, {**_TRIAL, **(keys or {})}, optional or {}, of_trial=True)
 
 
-EVENTS: dict[str, Kind] = {
-    "run_started": Kind("the run began; config.yaml and meta.json hold the rest"),
-    "run_resumed": Kind("the run was resumed", optional={"trials": "how many it should reach"}),
-    "run_stopped": Kind("the run gave up; it can be resumed", {"reason": "why, and what to do"}),
-    "run_finished": Kind("all phases are done"),
-    "phase": Kind("a phase begins", {"phase": "target, supernet, search, finalists, compare, export or validate"}),
-    "warned": Kind("something the user should know that does not stop the run", {"message": "in one line"}),
-    "devices_opened": Kind(
+EVENTS: dict[str, EventKind] = {
+    "run_started": EventKind("the run began; config.yaml and meta.json hold the rest"),
+    "run_resumed": EventKind("the run was resumed", optional={"trials": "how many it should reach"}),
+    "run_stopped": EventKind("the run gave up; it can be resumed", {"reason": "why, and what to do"}),
+    "run_finished": EventKind("all phases are done"),
+    "phase": EventKind("a phase begins", {"phase": "target, supernet, search, finalists, compare, export or validate"}),
+    "warned": EventKind("something the user should know that does not stop the run", {"message": "in one line"}),
+    "devices_opened": EventKind(
         "the devices to measure on",
         {"devices": "a list of device, profile, name, serial, asked (how the user named it)"},
     ),
-    "device_lost": Kind("it disappeared, and is waited for", {**_DEVICE, "serial": "which one", "reason": "why"}),
-    "device_back": Kind("it is back", {**_DEVICE, "serial": "which one"}),
-    "device_set_aside": Kind("it is excluded and no longer used", {**_DEVICE, "serial": "which one", "reason": "why"}),
-    "measuring_paused": Kind("none of its devices is left", {**_DEVICE, "reason": "why"}),
-    "measuring_resumed": Kind("one of its devices is back", _DEVICE),
-    "reference_measured": Kind(
+    "device_lost": EventKind("it disappeared, and is waited for", {**_DEVICE, "serial": "which one", "reason": "why"}),
+    "device_back": EventKind("it is back", {**_DEVICE, "serial": "which one"}),
+    "device_set_aside": EventKind(
+        "it is excluded and no longer used", {**_DEVICE, "serial": "which one", "reason": "why"}
+    ),
+    "measuring_paused": EventKind("none of its devices is left", {**_DEVICE, "reason": "why"}),
+    "measuring_resumed": EventKind("one of its devices is back", _DEVICE),
+    "reference_measured": EventKind(
         "the model that sets the target was measured",
         {"model": "its name and width", "architecture": "as a string", **_BY_DEVICE},
         _STORED,
     ),
-    "target_set": Kind(
+    "target_set": EventKind(
         "the targets of the search",
         {"target_ms": "by device", "why": "where they come from"},
         {"objective": "soft, hard or absolute"},
     ),
-    "latency_modelled": Kind(
+    "latency_modelled": EventKind(
         "a latency model was fitted",
         {
             **_DEVICE,
@@ -78,12 +82,12 @@ EVENTS: dict[str, Kind] = {
             "candidates": "how many were measured for it",
         },
     ),
-    "supernet_epoch": Kind(
+    "supernet_epoch": EventKind(
         "the supernet was trained for one more epoch",
         {"epoch": "from 1", "loss": "mean over the epoch", "seconds": "since this process began the training"},
     ),
-    "supernet_trained": Kind("the supernet is ready", {"file": "relative to the run", "epochs": "in total"}),
-    "asked": Kind(
+    "supernet_trained": EventKind("the supernet is ready", {"file": "relative to the run", "epochs": "in total"}),
+    "asked": EventKind(
         "the searcher proposed a batch, after its state was saved",
         {
             "step": "number of the batch, from 0",
@@ -91,7 +95,7 @@ EVENTS: dict[str, Kind] = {
             "trials": "a list of trial, architecture, network (the same for the same layers; not in older logs)",
         },
     ),
-    "learned": Kind(
+    "learned": EventKind(
         "what the searcher would draw now", {"step": "number of the batch", "probabilities": "by decision and choice"}
     ),
     "started": _of_trial("a child trains it", {"worker": "number of the child's place"}),
@@ -121,7 +125,7 @@ EVENTS: dict[str, Kind] = {
         {"accuracy": "on the validation part", "history": "accuracy by epoch", "seconds": "of the child"},
         {"loss": "mean over the second half of the training (not in older logs)"},
     ),
-    "promoted": Kind(
+    "promoted": EventKind(
         "the best of the batch at one rung are trained on the next",
         {"step": "number of the batch", "rung": "that they go to, from 1", "trials": "their numbers"},
     ),
@@ -143,7 +147,7 @@ EVENTS: dict[str, Kind] = {
         "what its accuracy on the highest rung would be, as the searcher is told",
         {"rung": "the highest that it was trained on", "accuracy": "the estimate", "reward": "for it"},
     ),
-    "rungs_ranked": Kind(
+    "rungs_ranked": EventKind(
         "how well each rung ranked those that were trained on the next",
         {"rungs": "a list of rung (from 0), by (loss or accuracy), tau (Kendall's, null of less than 3), trials"},
     ),
@@ -161,7 +165,7 @@ EVENTS: dict[str, Kind] = {
         "it gave no result",
         {"stage": "measure or train", "kind": "the same for similar failures", "reason": "in one line"},
     ),
-    "long_trained": Kind(
+    "long_trained": EventKind(
         "a finalist, the winner or a baseline was trained in full",
         {
             **_LONG,
@@ -177,15 +181,15 @@ EVENTS: dict[str, Kind] = {
             "predictions": "file of the classes predicted on the test part, relative to the run",
         },
     ),
-    "long_failed": Kind(
+    "long_failed": EventKind(
         "such a training failed, and is not tried again",
         {**_LONG, "kind": "the same for similar failures", "reason": "in one line"},
     ),
-    "winner_chosen": Kind(
+    "winner_chosen": EventKind(
         "which trial won; what was compared or exported for another one no longer counts",
         {**_TRIAL, "finalists": "all trials that it was chosen from"},
     ),
-    "compared": Kind(
+    "compared": EventKind(
         "the winner or a baseline was measured, all of them side by side",
         {
             "model": "as in long_trained",
@@ -197,14 +201,14 @@ EVENTS: dict[str, Kind] = {
         },
         {"verdict": "by device: stable, unstable"},
     ),
-    "lead_told": Kind(
+    "lead_told": EventKind(
         "by how much the winner is ahead",
         {
             "baselines": "a list of model, points (accuracy of the winner minus its, in hundredths), interval ([low, "
             "high] of these, 95 %, paired over pictures and seeds), seeds, images"
         },
     ),
-    "validated": Kind(
+    "validated": EventKind(
         "whether the short training ranks as the full one does",
         {
             "candidates": "a list of trial, architecture, proxy, full (mean of the labels), labels (a list of seed, "
@@ -215,7 +219,7 @@ EVENTS: dict[str, Kind] = {
         },
         {"ceiling": "the tau between the labels", "seeds": "of the labels", "images": "of the selection part"},
     ),
-    "exported": Kind(
+    "exported": EventKind(
         "the winner's file was made, checked and measured",
         {
             **_TRIAL,

@@ -182,9 +182,7 @@ class Space:
         Base filters and layers, identity skips. Raises UsageError for an operator that is none.
         """
         if not is_operator(operator):
-            raise UsageError(
-                f"{PLAIN}{operator}: {operator!r} is not an operator: conv, sep, or mbconvN of expansion N"
-            )
+            raise UsageError(f"{PLAIN}{operator}: {operator!r} is not an operator: conv, sep, mbconvN")
         blocks = [self._made_block(base, operator, 3, 0.0, "identity", 1.0, 0) for base in self.config.blocks]
         return self._skeleton(tuple(blocks))
 

@@ -83,7 +83,7 @@ def test_lists() -> None:
     host = answer("devices", "list")["devices"][0]  # type: ignore[index]
     assert {"name", "kind", "serial", "state"} <= host.keys()
     listed = [entry["template"] for entry in answer("templates", "list")["templates"]]  # type: ignore[attr-defined]
-    assert listed == ["imagenet", "mnasnet", "quick", "quick-supernet"]
+    assert listed == ["imagenet", "mnasnet", "photos", "quick", "quick-supernet"]
     assert answer("templates", "show", "quick")["config"]["trials"] == 30  # type: ignore[index]
 
 
@@ -102,7 +102,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["models", "show", "mnasnet-z9"], 2, "no model"),
+        (["models", "show", "mnasnet-z9"], 2, "is not a model"),
         (["models", "show", "ds_r1_k4_s1_c8"], 2, "kernel 4"),
         (["search", "--target-ms", "0"], 2, "above 0 ms"),
         (["search", "--target-ms", "-3"], 2, "above 0 ms"),

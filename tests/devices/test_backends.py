@@ -61,5 +61,5 @@ def test_a_new_kind_is_listed_set_up_profiled_and_measured(lamp: None, tmp_path:
 
 def test_only_kinds_of_the_table_are_opened(lamp: None) -> None:
     assert backend("lamp") is BACKEND
-    with pytest.raises(UsageError, match="no kind of device 'candle': there are host, adb, ssh, lamp"):
+    with pytest.raises(UsageError, match="no kind of device 'candle': available: host, adb, ssh, lamp"):
         backend("candle")
