@@ -12,7 +12,6 @@ from pathlib import Path
 from mnascli.data import Dataset
 from mnascli.engine.config import Config, resolve
 from mnascli.space import Space, make_space
-from mnascli.space.configuration import at_size
 from mnascli.training.pictures import DataRequest
 
 SIZE = 32
@@ -21,13 +20,12 @@ A_CLASS = 1300  # training pictures, of which 975 train; the rest is held out
 
 @lru_cache
 def config() -> Config:
-    return resolve("photos", None, {})
+    return resolve(None, Path(__file__).with_name("cifar.yaml"), {}, SIZE)
 
 
 @lru_cache
 def space() -> Space:
-    values = at_size(config().space, SIZE).model_dump()
-    return make_space(values, "photos").on(size=SIZE, channels=3, classes=10)
+    return make_space(config().space.model_dump(), "photos")
 
 
 def pictures(source: Path, folder: Path) -> Dataset:

@@ -54,6 +54,10 @@ def search(
         list[str] | None,
         typer.Option("--target-ms", envvar="MNAS_TARGET_MS", help="Latency target in ms, or DEVICE=MS, repeated."),
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", envvar="MNAS_SIZE", help="Pixels of the pictures; the space's strides follow it."),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", envvar="MNAS_TRIALS", min=1, help="Candidates to try.")
     ] = None,
@@ -84,7 +88,7 @@ def search(
 
     Example: mnas search --data ./pictures --target-ms 75 --monitor
     """
-    if resume is not None and any((template, config, data, device, target_ms, name, seed, dry_run)):
+    if resume is not None and any((template, config, data, device, target_ms, size, name, seed, dry_run)):
         raise UsageError("--resume uses the run's own configuration: the only other option it takes is --trials")
     flags = {
         "data": data,
@@ -94,7 +98,7 @@ def search(
         "seed": seed,
     }
     if dry_run:
-        _dry_run(template, config, flags, as_json)
+        _dry_run(template, config, flags, size, as_json)
         return
     if monitor:
         from mnascli.cli.watching import search_and_watch
@@ -108,7 +112,7 @@ def search(
         name = name or _default_name(template, config)
         check_name(name)
         with announced(runs / name):
-            opened = _begin(template, config, flags, runs / name)
+            opened = _begin(template, config, flags, size, runs / name)
     path = opened.run.path
     try:
         with saying(f"stopping: all results are kept; the current measurement ends first; {AGAIN}"):
@@ -136,12 +140,12 @@ def parse_targets(texts: list[str]) -> float | dict[str, float] | None:
     return targets.get("", targets or None)
 
 
-def _begin(template: str | None, config: Path | None, flags: dict[str, Any], path: Path) -> Search:
+def _begin(template: str | None, config: Path | None, flags: dict[str, Any], size: int | None, path: Path) -> Search:
     from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
     from mnascli.engine.opening import begin
 
-    resolved = resolve(template, config, flags)
+    resolved = resolve(template, config, flags, size)
     if "devices" not in resolved.model_fields_set:
         say("no device was named: measuring on this machine (host); --device names another")
     with Working(LOOKING):
@@ -182,14 +186,14 @@ def _run(opened: Search) -> None:
         run_all(opened)
 
 
-def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], as_json: bool) -> None:
+def _dry_run(template: str | None, config: Path | None, flags: dict[str, Any], size: int | None, as_json: bool) -> None:
     from mnascli.cli.progress import Working
     from mnascli.engine.config import resolve
     from mnascli.engine.estimate import estimate
     from mnascli.engine.outlook import lines
     from mnascli.space import Space
 
-    resolved = resolve(template, config, flags)
+    resolved = resolve(template, config, flags, size)
     for note in Space(resolved.space).notes:
         say(f"warning: {note}")
     with Working("timing a few steps of training and a measurement"):

@@ -18,7 +18,7 @@ from mnascli.resources import folder
 from mnascli.schema import Location, PlacedError, Schema, YamlFile, parse, read_yaml
 from mnascli.search.objective import ObjectiveKind, check_target
 from mnascli.search.searcher import SEARCHERS, searcher_class
-from mnascli.space.configuration import SpaceConfig
+from mnascli.space.configuration import SpaceConfig, at_size
 from mnascli.space.factorized import template_path
 from mnascli.training.recipe import Recipe
 
@@ -235,11 +235,13 @@ class Config(Schema):
         return self.evaluator == "supernet" and self.supernet.inherit
 
 
-def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> Config:
+def resolve(
+    template: str | None, config_file: Path | None, flags: Mapping[str, Any], size: int | None = None
+) -> Config:
     """The configuration from a template, a config file over it, and flags over both.
 
     A config file may name its template under the key `template`; so may a template name another. `flags` are nested
-    like the file; None means 'not given'.
+    like the file; None means 'not given'. With a `size` in pixels the space is for pictures of it, see `at_size`.
     Raises UsageError that names the source, its line and the key.
     """
     from_file = read_yaml(config_file) if config_file else YamlFile({}, {})
@@ -253,7 +255,8 @@ def resolve(template: str | None, config_file: Path | None, flags: Mapping[str, 
         source = str(config_file) if config_file else str(path)
     given = {key for key, value in flags.items() if value is not None}
     lines = {location: line for location, line in from_file.lines.items() if location[:1] and location[0] not in given}
-    return _checked(_over(_over(values, from_file), flags), source, lines)
+    config = _checked(_over(_over(values, from_file), flags), source, lines)
+    return config if size is None else config.model_copy(update={"space": at_size(config.space, size)})
 
 
 def dump(config: Config) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from mnascli.schema import PlacedError, Schema, explain
+from mnascli.schema import PlacedError, Schema, explain, parse
 from mnascli.space.architecture import Activation, Skip
 
 MOST_KERNEL = 31
@@ -135,11 +135,13 @@ class SpaceConfig(Schema):
 
 
 def at_size(config: SpaceConfig, size: int) -> SpaceConfig:
-    """The space for pictures of another size, its last feature maps staying about as large as they were.
+    """The space for pictures of another size, whose last feature maps stay about as large as they were.
 
-    Where the size is half as large (or smaller), the first strided convolution gets stride 1, once for each halving;
-    where it is twice as large, the first one of stride 1 gets stride 2: the stem, then the blocks in their order.
+    If the size is half as large or smaller, the first strided convolutions get stride 1, one for each halving; if it is
+    twice as large or larger, the first ones of stride 1 get stride 2. The stem comes first, then the blocks in order.
+    Raises UsageError for a size at which a block that may be left out would need a stride, or that no input may have.
     """
+    parse(InputConfig, {"size": size}, "--size")
     halvings = math.trunc(math.log2(size / config.input.size))
     strides = [config.stem.stride, *(block.stride for block in config.blocks)]
     before, after = (1, 2) if halvings > 0 else (2, 1)
@@ -154,7 +156,7 @@ def at_size(config: SpaceConfig, size: int) -> SpaceConfig:
         "stem": config.stem.model_copy(update={"stride": strides[0]}),
         "blocks": tuple(blocks),
     }
-    return SpaceConfig.model_validate(config.model_copy(update=values).model_dump())
+    return parse(SpaceConfig, config.model_copy(update=values).model_dump(), f"the space at {size} pixels")
 
 
 def options_of(config: SpaceConfig, index: int) -> tuple[Choices, tuple[str, ...]]:

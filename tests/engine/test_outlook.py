@@ -142,7 +142,7 @@ def test_the_runs_configuration_is_what_was_done(tmp_path: Path, photos: Path) -
 
 def test_a_search_begins_with_the_same_lines(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {"data": str(photos), "devices": None, "target_ms": None, "trials": None, "seed": None}
-    opened = search_command._begin("quick", None, flags, tmp_path / "mine")
+    opened = search_command._begin("quick", None, flags, None, tmp_path / "mine")
     try:
         search_command._print_plan(opened)
         told = capsys.readouterr()
