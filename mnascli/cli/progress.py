@@ -219,6 +219,8 @@ class SearchProgress:
             return f"{in_words(event['target_ms'])}: {event['why']}"
         if event["event"] == "latency_modelled":
             return f"latency model of {event['device']}: median error {event['median']:.1%}, tau {event['tau']:.2f}"
+        if event["event"] == "promoted" and event["trials"]:
+            return f"the best {len(event['trials'])} of the batch are trained on rung {event['rung']}"
         if event["event"] == "supernet_epoch":
             return f"loss {event['loss']:.3f}"
         best = self._view.best if self._view.state.phase == "search" else None

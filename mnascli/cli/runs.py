@@ -168,7 +168,7 @@ def show(
         standing,
         trial_standing,
     )
-    from mnascli.runs.summary import summarize
+    from mnascli.runs.summary import rung_in_words, summarize
 
     path = find_run(run, Path(runs))
     state = read_state(path)
@@ -180,6 +180,9 @@ def show(
                 "state": trial_standing(trial, word),
                 "architecture": trial.architecture,
                 "accuracy": trial.accuracy,
+                "rung": trial.rung,
+                "rungs": trial.rungs,
+                "estimate": state.estimate(trial),
                 "latency_ms": trial.latency_ms,
                 "verdict": trial.verdict,
                 "stored": trial.stored,
@@ -192,7 +195,7 @@ def show(
         ]
         devices = [asdict(device) for device in state.devices.values()]
         how = {"state": word, "phase": state.phase, "trials": trials, "devices": devices, "paused": state.paused}
-        print_json({**summarize(path, state), **how})
+        print_json({**summarize(path, state), **how, "rungs_ranked": state.rungs_ranked})
         return
     several = len({device for trial in state.trials.values() for device in trial.latency_ms}) > 1
     rows = []
@@ -203,14 +206,18 @@ def show(
         )
         what = trial_standing(trial, word) + (", winner" if trial.trial == state.chosen else "")
         last = trial.failure["reason"] if trial.failure else trial.architecture
-        numbers = (trial.accuracy, _test(state, trial.trial), latency or None, trial.reward)
+        climbed = (trial.rung, state.estimate(trial)) if state.promoted else ()
+        numbers = (trial.accuracy, *climbed, _test(state, trial.trial), latency or None, trial.reward)
         rows.append((trial.trial, what, *numbers, last))
-    columns = ("trial", "state", "accuracy", "test", "latency_ms", "reward", "architecture")
+    of_rungs = ("rung", "estimate") if state.promoted else ()
+    columns = ("trial", "state", "accuracy", *of_rungs, "test", "latency_ms", "reward", "architecture")
     print_table(columns, rows, one_line=True)
     if any_unsure(trial.verdict for trial in state.trials.values()):
         print(UNSURE_MEANS)
     if any(trial.stored for trial in state.trials.values()):
         print(f"{STORED.strip()}: measured before on the same device, and looked up in the store")
+    for one in state.rungs_ranked:
+        print(rung_in_words(one))
     if state.devices:
         about = [
             (one.device, one.name, one.serial, one.state, one.measured, one.losses, one.reason)

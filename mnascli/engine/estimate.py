@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 from mnascli import nets
 from mnascli.data import Dataset
 from mnascli.engine import checks
-from mnascli.engine.benches.bench import open_benches
+from mnascli.engine.benches.bench import Bench, open_benches
 from mnascli.engine.config import Config
 from mnascli.engine.opening import check_names, data_request, space_of
 from mnascli.engine.outlook import facts, too_long
 from mnascli.engine.shared_weights import new_supernet
+from mnascli.engine.targets import median_ms
 from mnascli.space import Architecture, Space, count
 from mnascli.training.scoring import evaluate
 from mnascli.training.supernet import calibrated, load_supernet, supernet_seconds_per_epoch
 from mnascli.training.timing import seconds_per_epoch, shortened, timed
 
+SAMPLE_NEAR = 1000
 SAMPLE = 15  # architectures, the median of which is timed
 CALIBRATED = 2000  # images, for a child of a supernet
 
@@ -40,26 +43,36 @@ def estimate(config: Config) -> dict[str, Any]:
     typical = sampled[SAMPLE // 2]
     # Devices of different kinds measure at the same time, and those of one kind share the work.
     seconds: list[float] = []
+    near: Architecture | None = None  # where only networks near the target are tried: one of their multiply-adds
     benches = open_benches(config.devices)
     try:
         known = facts(config, dataset, space, benches, exact=shown.exact)
         for bench in benches:
             began = time.monotonic()
-            bench.measure([typical])
+            measured = bench.measure([typical])
             seconds.append((time.monotonic() - began) / len(bench.pool.members))
+            if config.objective.band is not None and bench is benches[0]:
+                share = _target_ms(config, space, bench, known) / median_ms(measured[0], "a sampled network")
+                near = _near(space, share * count(typical).multiply_adds, rng)
     finally:
         for bench in benches:
             bench.close()
+    typical = near or typical
     measuring_s, places = max(seconds), known["trainings at once"]
     shared = config.evaluator == "supernet"
     if shared:
         supernet_s, candidate_s = _shared_seconds(config, space, dataset, typical)
+        epoch_s = 0.0  # of a candidate: none is trained
     else:
         epoch_s = seconds_per_epoch(nets.build(typical, config.seed), dataset, config.proxy, threads=config.threads)
         supernet_s, candidate_s = 0.0, config.proxy.epochs * epoch_s
+    rungs_s = sum(
+        math.ceil(config.trials / config.batch) * math.ceil(rung["trials_a_batch"] / places) * rung["epochs"] * epoch_s
+        for rung in known["rungs"]
+    )
     final, whole = config.final, request.preview(config.final.recipe).dataset
     final_s = seconds_per_epoch(nets.build(typical, config.seed), whole, final.recipe, threads=config.threads)
-    trials_s = config.trials * candidate_s / places + _measurings(config) * measuring_s
+    trials_s = config.trials * candidate_s / places + rungs_s + _measurings(config) * measuring_s
     search_s = shown.prepare_s + supernet_s + trials_s
     rounds = max(known["long trainings after it"] / places, 1.0)
     total_s = search_s + rounds * final.recipe.epochs * final_s
@@ -80,9 +93,26 @@ def estimate(config: Config) -> dict[str, Any]:
     }
 
 
+def _target_ms(config: Config, space: Space, bench: Bench, known: dict[str, Any]) -> float:
+    """The target on a bench; of a reference model it is measured."""
+    if known["target_ms"] is not None:
+        return float(known["target_ms"][bench.name])
+    reference = config.target_from
+    (latency,) = bench.measure([space.baseline(reference.model, reference.width)])
+    return median_ms(latency, reference.model)
+
+
+def _near(space: Space, multiply_adds: float, rng: random.Random) -> Architecture:
+    """Of some sampled networks the one whose multiply-adds are nearest."""
+    sampled = [space.sample(rng) for _ in range(SAMPLE_NEAR)]
+    return min(sampled, key=lambda one: abs(count(one).multiply_adds - multiply_adds))
+
+
 def _measurings(config: Config) -> float:
     """How many candidates are measured while nothing else is running."""
     settings = config.supernet
+    if config.objective.band is not None:
+        return config.trials / 2 + config.objective.candidates
     if config.evaluator == "training" or settings.latency == "measured":
         return config.trials / 2  # measuring runs beside the trainings
     return settings.measured + (0 if set(config.devices) <= settings.latency_models.keys() else settings.candidates)

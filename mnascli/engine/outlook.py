@@ -11,6 +11,7 @@ from mnascli.data.dataset import PARTS
 from mnascli.engine.benches.bench import Bench
 from mnascli.engine.children.factory import at_once
 from mnascli.engine.config import Config, data_of
+from mnascli.engine.rungs import places_of
 from mnascli.engine.targets import targets_by_device
 from mnascli.space import Space
 from mnascli.words import duration
@@ -50,6 +51,7 @@ def facts(
         "evaluator": config.evaluator,
         "trials": config.trials,
         "proxy_epochs": None if shared else config.proxy.epochs,
+        "rungs": [{"epochs": one.epochs, "trials_a_batch": places_of(one, config.batch)} for one in config.rungs],
         "supernet_epochs": supernet.recipe.epochs if shared and supernet.weights is None else None,
         "trainings at once": at_once(config),
         "finalists": final.finalists,
@@ -137,7 +139,11 @@ def _budget(known: Mapping[str, Any]) -> str:
     trials = f"{_many(known['trials'], 'trial')} ({known['searcher']})"
     if known["evaluator"] == "training":
         each = f"each trained for {_many(known['proxy_epochs'], 'epoch')}"
-        return f"{trials}, {each}, {known['trainings at once']} at once"
+        further = "".join(
+            f", the best {rung['trials_a_batch']} of each batch for {_many(rung['epochs'], 'epoch')}"
+            for rung in known["rungs"]
+        )
+        return f"{trials}, {each}{further}, {known['trainings at once']} at once"
     epochs = known["supernet_epochs"]
     before = f"one supernet trained for {_many(epochs, 'epoch')}" if epochs is not None else "an existing supernet"
     return f"{before}; {trials} evaluated by their share"

@@ -91,13 +91,13 @@ def _search(search: Search) -> None:
         evaluate = LocalEvaluator(
             search.benches, search.executor, training, config.seed, run.trial_folder, timeout_s=config.trial_timeout_s
         )
-    is_wanted = near_target(run, config, search.space, search.benches)
     rungs = Rungs(
         config.rungs, config.proxy, search.executor, {"data": search.data}, config.seed, run.trial_folder,
         config.trial_timeout_s,
     )  # fmt: skip
     if run.state.phase in ("target", "supernet") or len(run.state.trials) < config.trials:
         run.enter("search")
+    is_wanted = near_target(run, config, search.space, search.benches)
     search_loop.search(
         run,
         searcher,

@@ -89,7 +89,7 @@ def promoted(state: RunState, rung: RungConfig, number: int) -> list[int]:
     beyond it come last.
     """
     able = [one for one in state.batch if one.state == "done" and one.repeats is None and number - 1 in one.rungs]
-    places = min(len(able), max(1, round(rung.share * len(state.batch))))
+    places = min(len(able), places_of(rung, len(state.batch)))
 
     def worth(trial: Trial) -> tuple[bool, float, int]:
         below = number - 1
@@ -101,6 +101,11 @@ def promoted(state: RunState, rung: RungConfig, number: int) -> list[int]:
     chosen = [trial for trial in ordered if is_near(state, trial)][: math.ceil(places / 2)]
     chosen += [trial for trial in ordered if trial not in chosen][: places - len(chosen)]
     return [trial.trial for trial in sorted(chosen, key=worth, reverse=True)]
+
+
+def places_of(rung: RungConfig, batch: int) -> int:
+    """How many of a batch are trained on a rung."""
+    return max(1, round(rung.share * batch))
 
 
 def is_near(state: RunState, trial: Trial) -> bool:

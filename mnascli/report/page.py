@@ -16,6 +16,7 @@ from mnascli.report.drawing import boxes
 from mnascli.report.figures import figures
 from mnascli.report.headline import headline
 from mnascli.runs import UNSURE_MEANS, mark, standing, trial_standing
+from mnascli.runs.summary import rung_in_words
 from mnascli.space import Architecture, ArchitectureError
 
 BEST_LISTED = 25
@@ -60,6 +61,7 @@ def _values(content: Content) -> dict[str, Any]:
         "tau": content.proxy_tau(),
         "pairs": content.proxy_and_full(),
         "failures": content.failures(),
+        "promoted": state.by_rung(),
         "took": None if state.began is None or state.last_time is None else state.last_time - state.began,
         "began": words.clock(state.began),
     }
@@ -127,6 +129,7 @@ def _environment() -> Environment:
     )
     names = ("share", "interval", "points", "ms", "number", "amount", "duration", "numbers", "clock")
     environment.filters |= {name: getattr(words, name) for name in names} | {"cell": _markdown_cell, "mark": mark}
+    environment.filters["rung_in_words"] = rung_in_words
     environment.globals["unsure_means"] = UNSURE_MEANS
     return environment
 

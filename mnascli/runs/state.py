@@ -257,6 +257,13 @@ class RunState:
             pairs, total = self._gains.get(rung, (0, 0.0))
             self._gains[rung] = pairs + 1, total + trial.rungs[rung] - trial.rungs[rung - 1]
 
+    def by_rung(self) -> dict[int, list[int]]:
+        """The trials that were promoted to each rung, in their order."""
+        found: dict[int, list[int]] = {}
+        for (_, rung), trials in self.promoted.items():
+            found.setdefault(rung, []).extend(trials)
+        return {rung: sorted(trials) for rung, trials in sorted(found.items())}
+
     def estimate(self, trial: Trial) -> float | None:
         """What its accuracy on the highest rung would be: its own on its highest, and for each rung above the mean
         gain of those that were trained on both. Without rungs it is the accuracy; None before there is one."""

@@ -78,6 +78,13 @@ def winner_of(state: RunState, path: Path) -> Trial:
     return found
 
 
+def rung_in_words(rung: dict[str, Any]) -> str:
+    """How well a rung ranked those that were trained on the next one, as the event `rungs_ranked` has it."""
+    tau = "too few to tell" if rung["tau"] is None else f"Kendall's tau {rung['tau']:.2f}"
+    measure = "training loss" if rung["by"] == "loss" else "accuracy"
+    return f"{measure} on rung {rung['rung']} ranks rung {rung['rung'] + 1}: {tau}, {rung['trials']} trials"
+
+
 def _facts(state: RunState, trial: Trial | None) -> dict[str, Any] | None:
     """`accuracy` is the search's, of the short training; `test` the mean over full trainings, None before any."""
     if trial is None:

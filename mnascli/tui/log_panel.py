@@ -8,6 +8,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from mnascli.runs import Event
+from mnascli.runs.summary import rung_in_words
 from mnascli.tui import words
 from mnascli.tui.panel import Panel
 from mnascli.tui.source import RunSource
@@ -44,6 +45,14 @@ def line(event: Event) -> Text:
             text, style = f"target {target}: {event['why']}", "bold"
         case "run_stopped":
             text, style = f"✗ stopped: {event['reason']}", "bold red"
+        case "promoted":
+            text, style = f"↑ to rung {event['rung']}: trials {', '.join(map(str, event['trials'])) or 'none'}", "bold"
+        case "rung_trained":
+            text, style = f"✓ trial {event['trial']} on rung {event['rung']}: {event['accuracy']:.3f} on validation", ""
+        case "rung_failed":
+            text, style = f"✗ trial {event['trial']} failed on rung {event['rung']}: {event['reason']}", "red"
+        case "rungs_ranked":
+            text, style = "; ".join(map(rung_in_words, event["rungs"])), "bold"
         case "long_trained":
             text = f"✓ {event['model']} trained in full, seed {event['seed']}: {event['validation']:.3f} on validation"
             style = ""

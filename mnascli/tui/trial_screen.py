@@ -204,11 +204,12 @@ def facts(trial: Trial, source: RunSource) -> Text:
         meets = (
             " ✓ meets the target" if source.overview.state.meets_targets(trial.latency_ms) else " ✗ above the target"
         )
+    climbed = "".join(f", {words.number(accuracy)} on rung {rung}" for rung, accuracy in trial.rungs.items() if rung)
     took = words.duration(trial.ended - trial.began) if trial.began and trial.ended else "-"
     lines = [
         Text(f"{source.name}  trial {trial.trial}  {words.state(trial.state)}", style="bold"),
         Text(
-            f"accuracy {words.number(trial.accuracy)}   {latency or 'no latency'}{meets}   "
+            f"accuracy {words.number(trial.accuracy)}{climbed}   {latency or 'no latency'}{meets}   "
             f"reward {words.number(trial.reward)}   took {took}   step {trial.step}"
         ),
     ]

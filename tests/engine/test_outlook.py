@@ -110,7 +110,7 @@ def test_a_dry_run_says_it_with_times_and_warnings(
     assert any("validation part has 9 images" in warning for warning in plan["warnings"])
     assert plan["input"] == {"size": 28, "channels": 3} and plan["exact"] is False
     monkeypatch.setattr(estimating, "estimate", lambda _: plan)
-    search_command._dry_run("quick", None, {"data": str(photos)}, as_json=False)
+    search_command._dry_run("quick", None, {"data": str(photos)}, None, as_json=False)
     printed = capsys.readouterr()
     assert "pictures   about 36 train" in printed.out
     assert "time       about 44 days on this machine: 42 days for the search, 2 d 2 h after it" in printed.out

@@ -4,24 +4,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_cli import answer, mnas
 
-from mnascli.engine.config import RungConfig, resolve
+from mnascli.engine.config import RungConfig, dump, resolve
 from mnascli.engine.rungs import Rungs, promoted, ranked, recipe_of
 from mnascli.errors import UsageError
-from mnascli.runs import Run, RunState, create_run, fold, read_state
+from mnascli.runs import EventReader, Run, RunState, create_run, fold, read_state
 from mnascli.search import Objective
 from mnascli.training.recipe import Recipe
+from mnascli.tui.log_panel import line
 from stand_ins.evaluators import Longer
 
 LOSS, ACCURACY = RungConfig(epochs=3, share=0.3, by="loss"), RungConfig(epochs=9, share=0.1)
 
 
-def batch(trials: list[tuple[float, float, float]], step: int = 0, first: int = 0) -> list[dict[str, Any]]:
+def batch(trials: list[tuple[float, float, float]], net: str = "net") -> list[dict[str, Any]]:
     """The events of a batch of done trials, each of (accuracy, loss, milliseconds); the target is 10 ms."""
-    asked = [{"trial": first + n, "architecture": f"net {first + n}"} for n in range(len(trials))]
-    events: list[dict[str, Any]] = [{"event": "asked", "step": step, "searcher": "s", "trials": asked}]
-    for number, (accuracy, loss, milliseconds) in enumerate(trials, first):
+    asked = [{"trial": number, "architecture": net} for number in range(len(trials))]
+    events: list[dict[str, Any]] = [{"event": "asked", "step": 0, "searcher": "s", "trials": asked}]
+    for number, (accuracy, loss, milliseconds) in enumerate(trials):
         measured = {"trial": number, "device": "host", "latency_ms": milliseconds, "verdict": "stable"}
+        measured |= {"p5_ms": milliseconds, "p95_ms": milliseconds}
         trained = {"trial": number, "accuracy": accuracy, "loss": loss, "history": [accuracy]}
         events += [{"event": "measured", **measured}, {"event": "trained", **trained}]
         events.append({"event": "done", "trial": number, "reward": accuracy})
@@ -128,3 +131,25 @@ def test_rungs_that_cannot_be_are_refused_in_one_line(changes: dict[str, Any], s
     with pytest.raises(UsageError, match=says) as refused:
         resolve("quick", None, changes)
     assert "\n" not in str(refused.value)
+
+
+def test_every_face_shows_who_was_promoted_and_how_well_rungs_rank(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    net = "stem_c8,ds_r1_k3_s2_c8,head_c16,net_i28_ch1_o10"
+    with create_run(path, dump(resolve("quick", None, {})), {"seed": 0, "versions": {}}) as run:
+        logged(run, batch([(0.1 + n / 100, 1.0 - n / 100, 9.0) for n in range(12)], net))
+        rungs(run, RungConfig(epochs=3, share=0.5, by="loss")).climb(run, Objective(target_ms={"host": 10.0}))
+        run.append("rungs_ranked", rungs=ranked(run.state, [RungConfig(epochs=3, share=0.5, by="loss")]))
+        climbed = [trial for trial in run.state.trials.values() if trial.rung]
+    (order,) = read_state(path).rungs_ranked
+    said = f"training loss on rung 0 ranks rung 1: Kendall's tau {order['tau']:.2f}, {len(climbed)} trials"
+    shown: Any = answer("runs", "show", path)
+    assert shown["rungs_ranked"] == [order] and {one["rung"] for one in shown["trials"]} == {0, 1}
+    assert all(one["estimate"] is not None for one in shown["trials"])
+    assert said in mnas("runs", "show", path).stdout
+    assert mnas("report", path).returncode == mnas("report", path, "--format", "md").returncode == 0
+    pages = [file.read_text() for file in (path / "report").iterdir() if file.suffix in (".html", ".md")]
+    plain = [page.replace("&#39;", "'") for page in pages]
+    assert len(plain) == 2 and all(said in page for page in plain)
+    view = [line(event).plain for event in EventReader(path / "events.jsonl").read()]
+    assert any("↑ to rung 1: trials" in one for one in view) and any(said in one for one in view)
