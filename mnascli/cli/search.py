@@ -234,6 +234,8 @@ def lead_in_words(baseline: dict[str, Any] | None) -> str | None:
 
 
 def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
+    from mnascli.runs.summary import unused_in_words
+
     best, by_proxy = summary["best"], summary["best_by_proxy"]
     leads = {one["model"]: one for one in summary["baselines"]}
     rows = []
@@ -256,6 +258,8 @@ def _print_report(summary: dict[str, Any], path: Path, title: str) -> None:
         print(f"\nfound:   trial {best['trial']}: {best['architecture']}")
     if by_proxy is not None and best is not None and by_proxy["trial"] != best["trial"]:
         print(f"         (trial {by_proxy['trial']} was the best by its short training)")
+    if summary["unused"] is not None:
+        print(f"         {unused_in_words(summary['unused'])}")
     if summary["export"] is not None:
         export = summary["export"]
         again = in_words(export["latency_ms"], export.get("verdict"))

@@ -16,7 +16,7 @@ from mnascli.report.drawing import boxes
 from mnascli.report.figures import figures
 from mnascli.report.headline import headline
 from mnascli.runs import UNSURE_MEANS, mark, standing, trial_standing
-from mnascli.runs.summary import rung_in_words
+from mnascli.runs.summary import rung_in_words, unused, unused_in_words
 from mnascli.space import Architecture, ArchitectureError
 
 BEST_LISTED = 25
@@ -62,6 +62,7 @@ def _values(content: Content) -> dict[str, Any]:
         "pairs": content.proxy_and_full(),
         "failures": content.failures(),
         "promoted": state.by_rung(),
+        "unused": None if (left := unused(state)) is None else unused_in_words(left),
         "took": None if state.began is None or state.last_time is None else state.last_time - state.began,
         "began": words.clock(state.began),
     }

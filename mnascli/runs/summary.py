@@ -8,7 +8,9 @@ from typing import Any
 
 from mnascli.errors import MnasError
 from mnascli.runs.state import RunState, Trial
-from mnascli.runs.winner import trained_in_full, winner
+from mnascli.runs.winner import name_of, trained_in_full, winner
+
+UNUSED = 0.1  # share of a target that a winner may leave unused without a word
 
 
 def summarize(path: Path, state: RunState) -> dict[str, Any]:
@@ -23,11 +25,63 @@ def summarize(path: Path, state: RunState) -> dict[str, Any]:
         "best_by_proxy": _facts(state, state.best()),
         "comparison": comparison(state),
         "baselines": baselines(state),
+        "unused": unused(state),
         "failed_long_trainings": list(state.long_failures.values()),
         "export": state.export,
         "validation": state.validation,
         "warnings": state.warnings,
     }
+
+
+def unused(state: RunState) -> dict[str, Any] | None:
+    """Where the winner leaves more than `UNUSED` of every target: the `share` it uses, its accuracy on the selection
+    part, and the same of the most accurate finalist near the target (`near`, None if no finalist is)."""
+    best = winner(state)
+    if best is None or state.chosen is None or not state.targets_ms or not state.meets_targets(best.latency_ms):
+        return None
+    share = _used(state, best)
+    if share >= 1 - UNUSED:
+        return None
+    selection = {
+        trial: float(run["selection"])
+        for trial in state.finalists
+        for (model, _), run in state.long_runs.items()
+        if model == name_of(trial) and "selection" in run
+    }
+    near = [
+        state.trials[one]
+        for one in selection
+        if state.meets_targets(state.trials[one].latency_ms) and _used(state, state.trials[one]) >= 1 - UNUSED
+    ]
+    other = max(near, key=lambda trial: (selection[trial.trial], -trial.trial), default=None)
+    return {
+        "share": share,
+        "selection": selection.get(best.trial),
+        "near": None
+        if other is None
+        else {
+            "trial": other.trial,
+            "latency_ms": _single(other.latency_ms),
+            "selection": selection[other.trial],
+        },
+    }
+
+
+def unused_in_words(found: dict[str, Any]) -> str:
+    """`unused` in one sentence."""
+    said = f"the winner uses {found['share']:.0%} of its target"
+    if found["near"] is None:
+        return f"{said}; no finalist used more than {1 - UNUSED:.0%} of it"
+    near = found["near"]
+    return (
+        f"{said}: trial {near['trial']}, the best finalist near the target, reached {near['selection']:.3f} on the "
+        f"selection part, the winner {found['selection']:.3f}: the smaller network is no less accurate"
+    )
+
+
+def _used(state: RunState, trial: Trial) -> float:
+    """The largest share of a target that a trial uses."""
+    return max(trial.latency_ms[device] / target for device, target in state.targets_ms.items())
 
 
 def baselines(state: RunState) -> list[dict[str, Any]]:

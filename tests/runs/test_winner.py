@@ -6,6 +6,7 @@ import pytest
 from test_state import asked, measured, search, trained
 
 from mnascli.runs import RunState
+from mnascli.runs.summary import unused, unused_in_words
 from mnascli.runs.winner import choose, trained_in_full, winner
 
 Rows = list[tuple[str, dict[str, object]]]
@@ -84,3 +85,23 @@ def test_failed_finalists_are_tried_again_where_none_was_left() -> None:
     assert search(*SEARCH, *stopped).long_failures
     assert not search(*SEARCH, *stopped, ("run_resumed", {"trials": 3})).long_failures
     assert search(*SEARCH, lost, ("run_resumed", {"trials": 3})).long_failures  # it was but interrupted
+
+
+@pytest.mark.parametrize(("latency_ms", "share"), [(9.5, None), (8.0, 0.8)])
+def test_a_winner_that_leaves_much_of_its_target_is_set_beside_the_best_near_it(
+    latency_ms: float, share: float | None
+) -> None:
+    rows: Rows = [asked(0, 0, 1, 2), *done(0, latency_ms, 0.7), *done(1, 9.6, 0.6), *done(2, 9.9, 0.5)]
+    longs = [long(0, 0.72), long(1, 0.69), long(2, 0.71)]
+    state = search(*rows, *longs, ("winner_chosen", {"trial": 0, "finalists": [0, 1, 2]}))
+    left = unused(state)
+    if share is None:
+        assert left is None
+        return
+    assert left == {"share": share, "selection": 0.72, "near": {"trial": 2, "latency_ms": 9.9, "selection": 0.71}}
+    assert unused_in_words(left) == (
+        "the winner uses 80% of its target: trial 2, the best finalist near the target, reached 0.710 on the selection "
+        "part, the winner 0.720: the smaller network is no less accurate"
+    )
+    alone = unused(search(*rows, *longs, ("winner_chosen", {"trial": 0, "finalists": [0]})))
+    assert alone is not None and unused_in_words(alone).endswith("no finalist used more than 90% of it")
