@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from pages import write_or_check
 
 from mnascli.runs.events import EVENTS
 
@@ -33,14 +34,5 @@ def _keys(keys: Mapping[str, str], mark: str) -> list[str]:
     return [f"{mark}{key}{mark}: {about}" for key, about in keys.items()]
 
 
-def main() -> None:
-    page = reference()
-    if "--check" in sys.argv[1:]:
-        if FILE.read_text(encoding="utf-8") != page:
-            sys.exit(f"{FILE} is not what the log's contract says: make reference")
-        return
-    FILE.write_text(page, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(FILE, reference())

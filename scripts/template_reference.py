@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
 import annotated_types
+from pages import write_or_check
 from pydantic.fields import FieldInfo
 
 from mnascli.engine.config import Config
@@ -126,14 +126,5 @@ def _models(annotation: Any) -> Iterator[type[Schema]]:
         yield from _models(argument)
 
 
-def main() -> None:
-    page = reference()
-    if "--check" in sys.argv[1:]:
-        if FILE.read_text(encoding="utf-8") != page:
-            sys.exit(f"{FILE} is not what the configuration's model says: make reference")
-        return
-    FILE.write_text(page, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(FILE, reference())
