@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "training": {"space", "nets", "data"},
     "engine": {*BELOW_ENGINE, *IN_ENGINE, "devices.adb"},
     "engine.children": BELOW_ENGINE,
-    "engine.models": {*BELOW_ENGINE, "engine.config"},
+    "engine.models": {*BELOW_ENGINE, "engine.config", "engine.sections"},
     "engine.benches": {*BELOW_ENGINE, "engine.models"},
     "engine.export": {*BELOW_ENGINE, "engine.models", "engine.benches"},
     "report": {"space", "search", "runs"},

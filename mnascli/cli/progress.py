@@ -29,6 +29,7 @@ ABOUT_DEVICES = {
 ALWAYS_SAID = {"phase", "target_set", "failed", "exported", *ABOUT_DEVICES}
 TITLES = {
     "target": "measuring the target",
+    "sweep": "finding the learning rate",
     "supernet": "training the supernet",
     "search": "searching",
     "finalists": "training the finalists",
@@ -219,6 +220,8 @@ class SearchProgress:
             return f"{in_words(event['target_ms'])}: {event['why']}"
         if event["event"] == "latency_modelled":
             return f"latency model of {event['device']}: median error {event['median']:.1%}, tau {event['tau']:.2f}"
+        if event["event"] == "swept":
+            return f"learning rate {event['learning_rate']:g}, batch norm momentum {event['batch_norm_momentum']:g}"
         if event["event"] == "promoted" and event["trials"]:
             return f"the best {len(event['trials'])} of the batch are trained on rung {event['rung']}"
         if event["event"] == "supernet_epoch":

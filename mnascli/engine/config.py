@@ -13,145 +13,30 @@ import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mnascli.engine.children.factory import EXECUTORS
+from mnascli.engine.sections import (
+    MOST_CORES,
+    FinalConfig,
+    ObjectiveConfig,
+    ReferenceConfig,
+    RungConfig,
+    SearcherConfig,
+    SupernetConfig,
+    SweepConfig,
+)
 from mnascli.errors import UsageError
 from mnascli.resources import folder
 from mnascli.schema import Location, PlacedError, Schema, YamlFile, parse, read_yaml
-from mnascli.search.objective import ObjectiveKind, check_target
-from mnascli.search.searcher import SEARCHERS, searcher_class
+from mnascli.search.objective import check_target
+from mnascli.search.searcher import searcher_class
 from mnascli.space.configuration import SpaceConfig, at_size
 from mnascli.space.factorized import template_path
 from mnascli.training.recipe import Recipe
 
 DEFAULT_TEMPLATE = "quick"
-MOST_CORES = 4096
 
 TargetMs = Annotated[
     float | dict[str, float] | None, BeforeValidator(lambda value: None if value is None else check_target(value))
 ]
-
-
-class ReferenceConfig(Schema):
-    """A published network whose latency on the device becomes the target."""
-
-    model: str = Field("mobilenet-v2", description="A name of the zoo, or plain-sep and the like.")
-    width: float = Field(1.0, gt=0, le=100, description="Its depth multiplier.")
-
-
-class ObjectiveConfig(Schema):
-    kind: ObjectiveKind = Field("soft", description="soft or hard (the paper's), absolute (TuNAS's).")
-    alpha: float | None = Field(None, ge=-10, le=0, description="Exponent within the target; null: the kind's own.")
-    beta: float | None = Field(
-        None, ge=-10, le=0, description="Exponent (absolute: weight) above the target; null: the kind's own."
-    )
-    hopeless: float | None = Field(
-        None,
-        gt=1,
-        le=1e6,
-        description="A candidate slower than this multiple of a target is not trained; null: all are trained.",
-    )
-    band: float | None = Field(
-        None,
-        ge=0,
-        lt=1,
-        description="Only candidates predicted to take between this share of the target and all of it are tried, by "
-        "latency models that are fitted first; null: whatever the searcher proposes.",
-    )
-    candidates: int = Field(60, ge=60, le=100_000, description="Candidates to measure for these latency models.")
-
-
-class SearcherConfig(Schema):
-    name: str = Field("ppo", description="ppo, reinforce, evolution or random.")
-    options: dict[str, Any] = Field({}, description="The searcher's own options.")
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in SEARCHERS:
-            raise ValueError(f"no searcher called {name!r}: there are {', '.join(SEARCHERS)}")
-        return name
-
-
-class SupernetConfig(Schema):
-    """One training for all candidates: what `evaluator: supernet` does."""
-
-    recipe: Recipe = Field(
-        Recipe(epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995, channels_last=False),
-        description="Training of the supernet. Many steps matter more than many pictures per step.",
-    )
-    sampling: Literal["uniform", "reward"] = Field(
-        "uniform",
-        description="What a step trains: any candidate; or, after the warm-up, those of a policy that learns from the "
-        "validation part and the latency model (TuNAS), and that the search then continues with.",
-    )
-    warmup: float = Field(
-        0.6,
-        ge=0,
-        lt=1,
-        description="Share of the steps in which decisions of candidates are still randomly those of the largest "
-        "candidate; from all of them down to none. Without it the first epochs teach little.",
-    )
-    threads: int = Field(
-        1,
-        ge=1,
-        le=MOST_CORES,
-        description="Cores for its training. For small pictures one is best: with two, on a busy machine with two "
-        "cores, a step took about thirty times the processor time.",
-    )
-    policy: dict[str, Any] = Field({}, description="Options of the policy, the same as of the searcher reinforce.")
-    latency: Literal["measured", "model"] = Field(
-        "model", description="Measure every candidate, or predict latencies and measure only the best for real."
-    )
-    latency_models: dict[str, Path] = Field(
-        {}, description="Files of `mnas devices fit` by device; for other devices the search makes its own."
-    )
-    candidates: int = Field(60, ge=20, le=100_000, description="Candidates to measure for a latency model.")
-    measured: int = Field(
-        10, ge=1, le=100_000, description="How many predicted candidates are measured, the best first."
-    )
-    weights: Path | None = Field(None, description="A supernet of another search to reuse; null: train one.")
-    inherit: bool = Field(
-        True,
-        description="Finalists begin their long training with their share of the supernet. Measurements show that it "
-        "helps trainings of a few epochs, whose order the supernet then roughly predicts "
-        "(benchmarks/search/one_shot.py).",
-    )
-
-
-class RungConfig(Schema):
-    """A longer training of the best candidates of each batch."""
-
-    epochs: int = Field(ge=1, le=100_000, description="Passes over the training part; all else is the proxy's.")
-    share: float = Field(gt=0, le=1, description="Share of a batch's candidates that are trained on it, one at least.")
-    by: Literal["loss", "accuracy"] = Field(
-        "accuracy",
-        description="What of the rung below decides: `loss`, the mean training loss over its second half, or "
-        "`accuracy` on the validation part.",
-    )
-
-
-class FinalConfig(Schema):
-    """What comes after the search."""
-
-    recipe: Recipe = Field(Recipe(), description="Training of the finalists and of what they are compared with.")
-    finalists: int = Field(
-        3, ge=1, le=1000, description="Trials that are trained in full; the best on the selection part wins."
-    )
-    validate_proxy: int = Field(
-        0,
-        ge=0,
-        le=10_000,
-        description="Candidates to train in full at the end, to check whether the proxy ranks; 0: none.",
-    )
-    seeds: int = Field(1, ge=1, le=1000, description="Trainings of the winner and of each reference model.")
-    compare: tuple[str, ...] = Field(
-        (),
-        description="Networks to compare with, scaled by width to the winner's latency: of the zoo, or plain-sep, "
-        "plain-mbconv3, ...: the template's skeleton with that operator in all blocks.",
-    )
-    export: bool = Field(True, description="Export the winner to TFLite and measure the file again.")
-    tolerance: float = Field(
-        0.1, ge=0, le=10, description="The exported file meets its target if it is at most this fraction above it."
-    )
 
 
 class Config(Schema):
@@ -201,11 +86,20 @@ class Config(Schema):
     )
     supernet: SupernetConfig = Field(SupernetConfig(), description="For evaluator supernet.")
     proxy: Recipe = Field(Recipe(), description="The short training of each candidate.")
+    sweep: SweepConfig = Field(SweepConfig(), description="Finds the learning rate before the search, if wanted.")
     rungs: tuple[RungConfig, ...] = Field(
         (), description="Longer trainings of the best of each batch; none: the proxy alone decides."
     )
     final: FinalConfig = Field(FinalConfig(), description="What comes after the search.")
     space: SpaceConfig = Field(description="The architectures that the search may try.")
+
+    def after_sweep(self, swept: Mapping[str, Any] | None) -> Config:
+        """With what a sweep found (the event `swept`), for the short and the full trainings."""
+        if swept is None:
+            return self
+        found = {key: swept[key] for key in ("learning_rate", "batch_norm_momentum")}
+        final = self.final.model_copy(update={"recipe": self.final.recipe.model_copy(update=found)})
+        return self.model_copy(update={"proxy": self.proxy.model_copy(update=found), "final": final})
 
     @model_validator(mode="after")
     def _rungs_rise(self) -> Self:

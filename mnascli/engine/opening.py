@@ -139,6 +139,7 @@ def _open(run: Run, config: Config, dataset: Dataset, space: Space, benches: lis
                 bench.on_news(
                     News("device_lost", member.device.serial, "not there when the search resumed: waited for")
                 )
+    config = config.after_sweep(run.state.swept)
     executor = open_executor(config)
     return Search(run, config, dataset, space, benches, executor)
 
@@ -166,6 +167,8 @@ def check_names(config: Config, space: Space) -> None:
     """Find out now, not hours later, that a searcher or a model is unknown or does not fit the space."""
     create_searcher(config.searcher.name, space, config.seed, **config.searcher.options)
     names = list(config.final.compare)
+    if config.sweep.learning_rates:
+        names += config.sweep.skeletons
     if config.target_ms is None:
         names.append(config.target_from.model)
     for name in names:

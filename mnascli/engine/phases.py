@@ -1,8 +1,8 @@
 """The main job from the data to the file, in phases; every phase resumes where a killed one ended.
 
-target -> (supernet ->) search -> finalists (trained in full, one wins) -> compare -> export -> validate (if wanted:
-does the short training rank?). More trials for a finished run repeat all phases from the search on; if the winner is
-then beaten, what was made for it is made again.
+target -> (sweep ->) (supernet ->) search -> finalists (trained in full, one wins) -> compare -> export -> validate (if
+wanted: does the short training rank?). More trials for a finished run repeat all phases from the search on; if the
+winner is then beaten, what was made for it is made again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from mnascli.engine.export.tflite import export
 from mnascli.engine.opening import Search
 from mnascli.engine.predicting import measure_best, near_target
 from mnascli.engine.rungs import Rungs, ranked
+from mnascli.engine.sweep import sweep
 from mnascli.engine.targets import of_model, targets_by_device
 from mnascli.errors import NoDeviceError
 from mnascli.runs import Trial
@@ -40,6 +41,7 @@ def _run_phases(search: Search) -> None:
     search.warn(checks.validation_size(search.dataset))
     search.warn(checks.final_steps(search.dataset, search.config.final.recipe))
     _set_target(search)
+    sweep(search)
     _search(search)
     winner = finals.choose_winner(search)
     finals.compare(search, winner)
@@ -78,7 +80,7 @@ def _set_target(search: Search) -> None:
 def _search(search: Search) -> None:
     config, run, objective = search.config, search.run, _objective(search)
     if config.evaluator == "supernet":
-        if run.state.phase == "target" and config.supernet.weights is None:
+        if run.state.phase in ("target", "sweep") and config.supernet.weights is None:
             run.enter("supernet")
         shared = shared_weights.prepare(run, config, search.space, search.dataset, search.benches, objective)
         searcher = shared.searcher
@@ -95,7 +97,7 @@ def _search(search: Search) -> None:
         config.rungs, config.proxy, search.executor, {"data": search.data}, config.seed, run.trial_folder,
         config.trial_timeout_s,
     )  # fmt: skip
-    if run.state.phase in ("target", "supernet") or len(run.state.trials) < config.trials:
+    if run.state.phase in ("target", "sweep", "supernet") or len(run.state.trials) < config.trials:
         run.enter("search")
     is_wanted = near_target(run, config, search.space, search.benches)
     search_loop.search(

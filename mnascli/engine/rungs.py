@@ -15,7 +15,7 @@ from typing import Any
 
 from mnascli.engine.children.executor import Executor, Finished, Task, TaskFailed
 from mnascli.engine.children.work import train_candidate
-from mnascli.engine.config import RungConfig
+from mnascli.engine.sections import RungConfig
 from mnascli.runs import Run, RunState, Trial
 from mnascli.runs.directory import output_file
 from mnascli.search import Objective

@@ -48,7 +48,9 @@ EVENTS: dict[str, EventKind] = {
     "run_resumed": EventKind("the run was resumed", optional={"trials": "how many it should reach"}),
     "run_stopped": EventKind("the run gave up; it can be resumed", {"reason": "why, and what to do"}),
     "run_finished": EventKind("all phases are done"),
-    "phase": EventKind("a phase begins", {"phase": "target, supernet, search, finalists, compare, export or validate"}),
+    "phase": EventKind(
+        "a phase begins", {"phase": "target, sweep, supernet, search, finalists, compare, export or validate"}
+    ),
     "warned": EventKind("something the user should know that does not stop the run", {"message": "in one line"}),
     "devices_opened": EventKind(
         "the devices to measure on",
@@ -70,6 +72,21 @@ EVENTS: dict[str, EventKind] = {
         "the targets of the search",
         {"target_ms": "by device", "why": "where they come from"},
         {"objective": "soft, hard or absolute"},
+    ),
+    "sweep_tried": EventKind(
+        "a plain skeleton was trained with a learning rate, to find the best one",
+        {
+            "number": "of the training, from 0",
+            "skeleton": "plain-sep and the like",
+            "learning_rate": "for 256 images a step",
+            "batch_norm_momentum": "share that each step renews",
+            "accuracy": "on the validation part, null if it failed",
+            "reason": "why it failed, or empty",
+        },
+    ),
+    "swept": EventKind(
+        "the sweep chose what all trainings use",
+        {"learning_rate": "for 256 images a step", "batch_norm_momentum": "share that each step renews"},
     ),
     "latency_modelled": EventKind(
         "a latency model was fitted",

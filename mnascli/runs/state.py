@@ -92,6 +92,8 @@ class RunState:
     targets_ms: dict[str, float] = field(default_factory=dict)
     objective: str = "soft"  # its kind
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sweep_tried: dict[int, dict[str, Any]] = field(default_factory=dict)  # by number
+    swept: dict[str, Any] | None = None
     modelled: set[str] = field(default_factory=set)  # devices that have a latency model
     supernet_epochs: int = 0  # that the supernet was trained for, so far
     known: dict[str, Trial] = field(default_factory=dict)  # done and hopeless ones, the first of each `Trial.network`
@@ -143,6 +145,10 @@ class RunState:
         elif kind == "target_set":
             self.targets_ms = dict(event["target_ms"])
             self.objective = event.get("objective", "soft")  # older logs do not say
+        elif kind == "sweep_tried":
+            self.sweep_tried[event["number"]] = _body(event)
+        elif kind == "swept":
+            self.swept = _body(event)
         elif kind == "latency_modelled":
             self.modelled.add(event["device"])
         elif kind == "supernet_epoch":

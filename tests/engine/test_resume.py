@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnascli.engine.config import RungConfig
 from mnascli.engine.rungs import Rungs
 from mnascli.engine.search_loop import search
+from mnascli.engine.sections import RungConfig
 from mnascli.runs import EventReader, create_run, open_run, read_state
 from mnascli.search import Objective, create_searcher
 from mnascli.training.recipe import Recipe

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from test_cli import answer, mnas
 
-from mnascli.engine.config import RungConfig, dump, resolve
+from mnascli.engine.config import dump, resolve
 from mnascli.engine.rungs import Rungs, promoted, ranked, recipe_of
+from mnascli.engine.sections import RungConfig
 from mnascli.errors import UsageError
 from mnascli.runs import EventReader, Run, RunState, create_run, fold, read_state
 from mnascli.search import Objective
