@@ -16,7 +16,9 @@ import itertools
 import json
 import os
 import random
+import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,13 @@ import cifar
 
 from mnascli import nets
 from mnascli.data import Dataset
+from mnascli.search.ranking import kendall_tau
 from mnascli.space import Architecture, count
 from mnascli.training.loop import train
 from mnascli.training.recipe import Recipe
 from mnascli.training.scoring import evaluate
+
+Rows = dict[tuple[str, int, int], dict[str, Any]]  # by name, epochs and seed
 
 FILE = Path(__file__).with_name("cifar") / "labels.jsonl"
 FEWEST, MOST = 2.5e6, 9.3e6  # multiply-adds
@@ -104,11 +109,74 @@ def run(source: Path) -> None:
 
 
 def show() -> None:
-    """How much of it is there, and the accuracies so far; regret and tau come with the rungs that use it."""
-    for (epochs, seed), group in itertools.groupby(rows(), lambda row: (row["epochs"], row["seed"])):
-        accuracies = [row["test"] for row in group]
-        print(f"{epochs:2} epochs, seed {seed}: {len(accuracies)} of {POOL} networks, test accuracy "
-              f"{min(accuracies):.3f} to {max(accuracies):.3f}")  # fmt: skip
+    """How much of it there is; for each measure its tau with the label beside the ceiling; the regret of each pick."""
+    by = {(row["name"], row["epochs"], row["seed"]): row for row in rows()}
+    for epochs, seed in sorted({(epochs, seed) for _, epochs, seed in by}):
+        tests = [row["test"] for (_, e, s), row in by.items() if (e, s) == (epochs, seed)]
+        print(f"{epochs:2} epochs, seed {seed}: {len(tests)} of {POOL} networks, test accuracy "
+              f"{min(tests):.3f} to {max(tests):.3f}")  # fmt: skip
+    seeds = [seed for seed in LABEL_SEEDS if any((s, e) == (seed, FULL) for _, e, s in by)]
+    names = [name for name, _ in pool() if all((name, FULL, seed) in by for seed in seeds)]
+    names = [name for name in names if all((name, epochs, SHORT_SEED) in by for epochs in SHORT)]
+    if not seeds or len(names) < 3:
+        print("no labels yet: nothing can be said of ranks")
+        return
+    print(f"\n{len(names)} networks have all trainings; the label is the mean test accuracy of {len(seeds)} full ones")
+    label = {name: statistics.mean(by[name, FULL, seed]["test"] for seed in seeds) for name in names}
+    show_taus(by, names, seeds, label)
+    show_regrets(by, names, label)
+
+
+def show_taus(by: Rows, names: list[str], seeds: list[int], label: dict[str, float]) -> None:
+    print("\n| measure | tau with the label |\n|---|---|")
+    wanted = [label[name] for name in names]
+    for epochs in SHORT:
+        accuracies = [by[name, epochs, SHORT_SEED]["history"][-1]["accuracy"] for name in names]
+        losses = [-by[name, epochs, SHORT_SEED]["late_loss"] for name in names]
+        print(f"| {epochs} epochs, validation accuracy | {kendall_tau(accuracies, wanted).tau:.2f} |")
+        print(f"| {epochs} epochs, training loss over the second half | {kendall_tau(losses, wanted).tau:.2f} |")
+    if len(seeds) > 1:
+        pairs = itertools.combinations(([by[name, FULL, seed]["test"] for name in names] for seed in seeds), 2)
+        ceiling = statistics.mean(kendall_tau(one, other).tau for one, other in pairs)
+        print(f"| ceiling: a full training with another seed | {ceiling:.2f} |")
+
+
+def show_regrets(by: Rows, names: list[str], label: dict[str, float]) -> None:
+    """Of each policy: how far its pick is below the best of the pool, and what it costs beside training all in full."""
+    best = max(label.values())
+    first, second = SHORT
+    full_s = sum(by[name, FULL, LABEL_SEEDS[0]]["seconds"] for name in names)
+
+    def seconds(chosen: list[str], epochs: int, seed: int) -> float:
+        return sum(by[name, epochs, seed]["seconds"] for name in chosen)
+
+    def top(chosen: list[str], count: int, key: Callable[[str], float]) -> list[str]:
+        return sorted(chosen, key=lambda name: (-key(name), names.index(name)))[: max(1, count)]
+
+    def loss(name: str) -> float:
+        return -float(by[name, first, SHORT_SEED]["late_loss"])
+
+    def accuracy(epochs: int, seed: int) -> Callable[[str], float]:
+        return lambda name: float(by[name, epochs, seed]["history"][-1]["accuracy"])
+
+    def full(chosen: list[str]) -> str:
+        return top(chosen, 1, lambda name: float(by[name, FULL, LABEL_SEEDS[0]]["selection"]))[0]
+
+    tenth, third = round(len(names) / 10), round(len(names) / 3)
+    policies: dict[str, tuple[str, float]] = {"all in full": (full(names), full_s)}
+    for what, key in (("accuracy", accuracy(first, SHORT_SEED)), ("loss", loss)):
+        chosen = top(names, tenth, key)
+        cost = seconds(names, first, SHORT_SEED) + seconds(chosen, FULL, LABEL_SEEDS[0])
+        policies[f"{first} epoch by {what}, a tenth in full"] = full(chosen), cost
+        climbed = top(names, third, key)
+        finalists = top(climbed, tenth, accuracy(second, SHORT_SEED))
+        cost = seconds(names, first, SHORT_SEED) + seconds(climbed, second, SHORT_SEED)
+        cost += seconds(finalists, FULL, LABEL_SEEDS[0])
+        policies[f"rungs: {first} epoch by {what}, a third {second}, a tenth in full"] = full(finalists), cost
+    print("\n| policy | cost (all in full = 1) | regret, points |\n|---|---|---|")
+    print(f"| random | 0 | {100 * (best - statistics.mean(label.values())):.2f} |")
+    for name, (pick, cost) in policies.items():
+        print(f"| {name} | {cost / full_s:.2f} | {100 * (best - label[pick]):.2f} |")
 
 
 def main() -> None:
