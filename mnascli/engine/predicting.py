@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from mnascli.devices.measuring import Latency
@@ -9,11 +10,12 @@ from mnascli.engine.benches import fitting
 from mnascli.engine.benches.bench import Bench
 from mnascli.engine.config import Config
 from mnascli.errors import MnasError
-from mnascli.runs import Run
+from mnascli.runs import Run, RunState
 from mnascli.search import Objective
 from mnascli.search.latency_model import LatencyModel, LatencyModelError, load_latency_model
 from mnascli.space import Architecture, Space
 
+FEWEST_RATIOS, MOST_RATIOS = 5, 30  # trials that a correction is taken from
 PREDICTED = "predicted"  # the verdict on a latency that no device has measured
 
 Models = Mapping[str, LatencyModel]  # by the name of the bench
@@ -73,11 +75,33 @@ def near_target(
             run.append("warned", message=message)
         return None
 
+    corrections: dict[int, dict[str, float]] = {}  # by step: they change with each batch that was measured
+
     def is_near(architecture: Architecture) -> bool:
-        used = [predicted / targets[device] for device, predicted in predict(models, architecture).items()]
+        step = run.state.step
+        if step not in corrections:
+            corrections.clear()
+            corrections[step] = {device: correction(run.state, device, model) for device, model in models.items()}
+        predicted_ms = predict(models, architecture)
+        used = [ms * corrections[step][device] / targets[device] for device, ms in predicted_ms.items()]
         return max(used) <= 1 and max(used) >= band
 
     return is_near
+
+
+def correction(state: RunState, device: str, model: LatencyModel) -> float:
+    """By what predictions of a device were too low: the median ratio of measured to predicted over the latest trials.
+
+    1 before `FEWEST_RATIOS` of them were measured. A search moves to networks unlike those that the model was fitted
+    on, and its errors there share a sign.
+    """
+    measured = [trial for trial in state.trials.values() if device in trial.latency_ms and trial.repeats is None]
+    if len(measured) < FEWEST_RATIOS:
+        return 1.0
+    return statistics.median(
+        trial.latency_ms[device] / model.predict(Architecture.parse(trial.architecture))
+        for trial in measured[-MOST_RATIOS:]
+    )
 
 
 def _near(run: Run, config: Config, space: Space, bench: Bench, target_ms: float) -> LatencyModel:

@@ -72,6 +72,23 @@ def test_a_device_that_cannot_be_modelled_is_said_and_all_are_tried(tmp_path: Pa
     assert warning.startswith("candidates of any latency are tried: only 0 of")
 
 
+def test_predictions_are_corrected_by_what_was_measured(tmp_path: Path) -> None:
+    """The search moves on, and there the device is slower than the model thinks: a seventh slower."""
+    with begun(tmp_path / "run") as run:
+        is_wanted = wanted(run, ScriptedBench())
+        rng = random.Random(3)
+        nets = [SPACE.sample(rng) for _ in range(8)]
+        asked = [{"trial": number, "architecture": str(net)} for number, net in enumerate(nets)]
+        run.append("asked", step=0, searcher="s", trials=asked)
+        for number, net in enumerate(nets):
+            values = {"latency_ms": 1.15 * true_ms(net), "p5_ms": 1.0, "p95_ms": 9.0, "verdict": "stable"}
+            run.append("measured", trial=number, device="phone", **values)
+        assert is_wanted is not None
+        sampled = [SPACE.sample(rng) for _ in range(3000)]
+        taken = [1.15 * true_ms(one) / TARGET_MS for one in sampled if is_wanted(one)]
+    assert len(taken) > 3 and all(BAND - 0.06 < share < 1.06 for share in taken)
+
+
 @pytest.mark.parametrize("name", ["evolution", "random", "ppo"])
 def test_a_search_tries_only_what_is_wanted(tmp_path: Path, name: str) -> None:
     space: Space = SPACE
