@@ -58,6 +58,10 @@ def search(
         int | None,
         typer.Option("--size", envvar="MNAS_SIZE", help="Pixels of the pictures; the space's strides follow it."),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", envvar="MNAS_CLUSTER", help="Train on a Ray cluster: its address, or auto."),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", envvar="MNAS_TRIALS", min=1, help="Candidates to try.")
     ] = None,
@@ -88,7 +92,7 @@ def search(
 
     Example: mnas search --data ./pictures --target-ms 75 --monitor
     """
-    if resume is not None and any((template, config, data, device, target_ms, size, name, seed, dry_run)):
+    if resume is not None and any((template, config, data, device, target_ms, size, cluster, name, seed, dry_run)):
         raise UsageError("--resume uses the run's own configuration: the only other option it takes is --trials")
     flags = {
         "data": data,
@@ -96,6 +100,8 @@ def search(
         "target_ms": parse_targets(target_ms or []),
         "trials": trials,
         "seed": seed,
+        "cluster": cluster,
+        "executor": "ray" if cluster else None,
     }
     if dry_run:
         _dry_run(template, config, flags, size, as_json)

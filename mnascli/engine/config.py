@@ -65,6 +65,9 @@ class Config(Schema):
     threads: int = Field(
         1, ge=1, le=MOST_CORES, description="Cores for each training on the CPU; with GPUs, trainings share them."
     )
+    cluster: str | None = Field(
+        None, description="For executor ray: a cluster's address, or auto; null: this machine alone."
+    )
     executor: str = Field("local", description="Where children run: local, in processes on this machine.")
     gpus: int | None = Field(
         None, ge=0, le=1024, description="GPUs to train on; null: all that torch finds, 0: none, only the cores."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mnascli.engine.config import Config
 
 # A new executor needs a file with the two functions `places` and `open_executor`, and a line here.
-EXECUTORS = {"local": "mnascli.engine.children.local"}
+EXECUTORS = {"local": "mnascli.engine.children.local", "ray": "mnascli.engine.children.ray"}
 
 
 def places(config: Config) -> Sequence[Place]:

@@ -58,3 +58,13 @@ def cuda(place: Place) -> int:
 
     torch.ones(1, device="cuda")
     return torch.cuda.device_count()
+
+
+def say_who_and_sleep(place: Place) -> None:
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+
+def sleep_and_double(value: int, seconds: float, place: Place) -> int:
+    time.sleep(seconds)
+    return 2 * value
