@@ -46,6 +46,13 @@ def final_steps(dataset: Dataset, recipe: Recipe) -> str | None:
     )
 
 
+def finalists(wanted: int, trials: int) -> str | None:
+    """A warning if more trials are to be trained in full than are tried, None otherwise."""
+    if wanted <= trials:
+        return None
+    return f"final: finalists: {wanted} are wanted of {trials} trials: all that succeed are trained in full"
+
+
 def reachable(bench: Bench, space: Space, target_ms: float) -> str | None:
     """A warning if every network of the space meets the target. Raises UsageError if none does.
 

@@ -79,6 +79,7 @@ def estimate(config: Config) -> dict[str, Any]:
     warnings = [
         checks.validation_size(dataset),
         checks.final_steps(dataset, final.recipe),
+        checks.finalists(final.finalists, config.trials),
         too_long(total_s),
     ]
     return {

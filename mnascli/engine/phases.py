@@ -40,6 +40,7 @@ def _run_phases(search: Search) -> None:
         search.warn(note)
     search.warn(checks.validation_size(search.dataset))
     search.warn(checks.final_steps(search.dataset, search.config.final.recipe))
+    search.warn(checks.finalists(search.config.final.finalists, search.config.trials))
     _set_target(search)
     sweep(search)
     _search(search)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ from mnascli.search import Objective
 from mnascli.search.latency_model import LatencyModel, LatencyModelError, load_latency_model
 from mnascli.space import Architecture, Space
 
+SAMPLED = 2000  # networks that are looked at before it is said that none is near the target
 FEWEST_RATIOS, MOST_RATIOS = 5, 30  # trials that a correction is taken from
 PREDICTED = "predicted"  # the verdict on a latency that no device has measured
 
@@ -70,9 +72,7 @@ def near_target(
     try:
         models = {bench.name: _near(run, config, space, bench, targets[bench.name]) for bench in benches}
     except LatencyModelError as error:
-        message = f"candidates of any latency are tried: {error}"
-        if message not in run.state.warnings:
-            run.append("warned", message=message)
+        _warn(run, f"candidates of any latency are tried: {error}")
         return None
 
     corrections: dict[int, dict[str, float]] = {}  # by step: they change with each batch that was measured
@@ -86,7 +86,19 @@ def near_target(
         used = [ms * corrections[step][device] / targets[device] for device, ms in predicted_ms.items()]
         return max(used) <= 1 and max(used) >= band
 
+    rng = random.Random("is any near the target?")
+    if not any(is_near(space.sample(rng)) for _ in range(SAMPLED)):
+        _warn(
+            run,
+            f"none of {SAMPLED} random networks is predicted to take from {band:.0%} of the target to all of it: "
+            "candidates are tried as near as the search comes; another target or a lower objective: band has more",
+        )
     return is_near
+
+
+def _warn(run: Run, message: str) -> None:
+    if message not in run.state.warnings:
+        run.append("warned", message=message)
 
 
 def correction(state: RunState, device: str, model: LatencyModel) -> float:

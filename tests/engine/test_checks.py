@@ -72,3 +72,9 @@ def test_a_final_training_of_a_handful_of_steps_names_the_epochs_it_takes() -> N
     assert "has only 9 steps" in said and "; 50 epochs would be 150 steps" in said and "final: recipe:" in said
     assert warning(360, 49) and warning(360, 50) is None
     assert warning(50, 149) and warning(50, 150) is None  # a batch is never larger than the part
+
+
+def test_more_finalists_than_trials_are_said() -> None:
+    assert checks.finalists(3, 3) is None
+    said = checks.finalists(5, 3)
+    assert said is not None and "5 are wanted of 3 trials" in said

@@ -44,6 +44,14 @@ def test_what_is_wanted_uses_the_target(tmp_path: Path) -> None:
     assert len(missed) < len(taken) / 10
 
 
+def test_a_target_that_no_network_is_near_is_said(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run", "", {}) as run:
+        run.append("target_set", target_ms={"phone": 0.5}, why="test")
+        assert wanted(run, ScriptedBench()) is not None
+        (warning,) = run.state.warnings
+    assert "none of 2000 random networks is predicted to take from 80% of the target" in warning
+
+
 def test_without_a_band_nothing_is_measured(tmp_path: Path) -> None:
     bench = ScriptedBench()
     with begun(tmp_path / "run") as run:
