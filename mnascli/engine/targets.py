@@ -10,9 +10,11 @@ from mnascli.devices.measuring import Latency
 from mnascli.engine.benches.bench import Bench
 from mnascli.errors import MnasError, UsageError
 from mnascli.space import Architecture, Space, lower
+from mnascli.space.factorized import PLAIN
 
 AT_ONCE = 3
 WIDTHS = [round(0.1 + 0.05 * step, 2) for step in range(39)]  # 0.1 to 2.0
+WIDER = [round(2.1 + 0.1 * step, 1) for step in range(20)]  # to 4.0, for plain skeletons: they begin small
 
 
 def of_model(result: Latency | ModelError, name: str) -> Latency:
@@ -62,7 +64,8 @@ def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -
     Some of the multipliers of `WIDTHS` that give different networks are measured together, then some between the two
     around the latency, until these are neighbours. If the narrowest is too slow, it is the closest.
     """
-    candidates = _different(lambda width: space.baseline(model, width))
+    widths = WIDTHS + WIDER if model.startswith(PLAIN) else WIDTHS
+    candidates = _different(lambda width: space.baseline(model, width), widths)
     measured: dict[int, float] = {}
     low, high = 0, len(candidates) - 1
     while True:
@@ -82,7 +85,7 @@ def scale_to_latency(bench: Bench, space: Space, model: str, target_ms: float) -
     return candidates[min(measured, key=lambda index: abs(measured[index] - target_ms))]
 
 
-def _different(make: Callable[[float], Architecture]) -> list[tuple[float, Architecture]]:
+def _different(make: Callable[[float], Architecture], widths: Sequence[float]) -> list[tuple[float, Architecture]]:
     """One width for each different network: rounding the filters makes many widths the same."""
-    networks = {lower(architecture): (width, architecture) for width in WIDTHS for architecture in [make(width)]}
+    networks = {lower(architecture): (width, architecture) for width in widths for architecture in [make(width)]}
     return list(networks.values())
