@@ -2,9 +2,10 @@
 
 Defaults are the source's: population 100, sample 25, and mutations that change one decision. Our additions: mutations
 that know the space (a block takes the choices of another, children take whole blocks of two parents), many children,
-screened by a model of the rewards (screen.py), and no network proposed twice (seen.py). For 50 to 200 trials
-founders 15, population 30, sample 10, children 200, crossover 0.3 and blocks 0.3 were tuned on the surrogate of
-benchmarks/search/table with ten seeds that the published comparison does not use: see docs/benchmarks.md.
+screened by a model of the rewards (screen.py), founders whose blocks lean the same way, and no network proposed twice
+(seen.py). For 50 to 200 trials founders 15, population 30, sample 10, children 200, crossover 0.3 and blocks 0.3 were
+tuned on the surrogate of benchmarks/search/table with ten seeds that the published comparison does not use: see
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ class EvolutionOptions(Schema):
     )
     founders: int | None = Field(
         None, ge=1, le=1_000_000, description="Random ones before the first child; null: a population."
+    )
+    leaning: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of founders whose blocks lean the same way, as in networks by hand; others are uniform.",
     )
     sample: int = Field(25, ge=1, le=1_000_000, description="How many of them are drawn; the best of these is mutated.")
     blocks: float = Field(0.0, ge=0, le=1, description="Share of mutations that give a block what another block has.")
@@ -88,7 +95,10 @@ class Evolution(Searcher):
 
     def _founders(self) -> Iterator[Indices]:
         for _ in range(NOVELTY_TRIES):
-            yield self.space.encode(self.space.sample(self._rng))
+            # No draw for it where none is wanted: what a seed gave before, it gives.
+            leans = self.options.leaning > 0 and self._rng.random() < self.options.leaning
+            sampled = self.space.sample_leaning(self._rng) if leans else self.space.sample(self._rng)
+            yield self.space.encode(sampled)
 
     def _children(self) -> Iterator[Indices]:
         """Children one by one, or of every few the one that the screen values most; the later, the more mutated."""

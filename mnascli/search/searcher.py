@@ -80,9 +80,10 @@ class Searcher(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state. Raises MnasError for one of another searcher, space, or options."""
-        mine = self._identity()
-        for key, value in mine.items():
-            if state.get(key) != value:
+        # Options that an older version did not have are at their defaults in its states.
+        options = {**type(self).Options().model_dump(), **state.get("options", {})}
+        for key, value in self._identity().items():
+            if (options if key == "options" else state.get(key)) != value:
                 raise MnasError(
                     f"the saved searcher has {key} {state.get(key)!r}, this search has {value!r}: "
                     "resume with the configuration that the run was started with"

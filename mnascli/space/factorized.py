@@ -34,6 +34,7 @@ from mnascli.space.configuration import (
 from mnascli.space.layers import network_id
 from mnascli.space.zoo import load
 
+LEANING = 2.0  # power of the exponential draws: above 1, most of the weight is on one or two of the choices
 PLAIN = "plain-"  # before an operator: the name of a plain skeleton
 
 
@@ -130,6 +131,21 @@ class Space:
     def sample(self, rng: random.Random) -> Architecture:
         """An architecture with every decision drawn uniformly."""
         return self.decode([rng.randrange(len(decision.choices)) for decision in self.decisions])
+
+    def sample_leaning(self, rng: random.Random) -> Architecture:
+        """An architecture whose blocks lean the same way: probabilities for each kind of decision are drawn first.
+
+        Uniform ones lie close together, because the choices of many blocks average out; these reach the space's ends,
+        and some of them are as coherent as the networks that people design.
+        """
+        weights: dict[tuple[str, int], list[float]] = {}
+        indices = []
+        for decision in self.decisions:
+            kind = decision.tag.partition(".")[2], len(decision.choices)
+            if kind not in weights:
+                weights[kind] = [rng.expovariate(1) ** LEANING for _ in decision.choices]
+            indices.append(rng.choices(range(len(decision.choices)), weights[kind])[0])
+        return self.decode(indices)
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
         """Another network that differs in one decision. Raises UsageError if the whole space is one network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from mnascli.errors import MnasError, UsageError
 from mnascli.search import SEARCHERS, Result, Searcher, create_searcher, seen
 from mnascli.search.searcher import searcher_class
-from mnascli.space import Architecture, Space, make_space, network_id
+from mnascli.space import Architecture, Space, load_space, make_space, network_id
 
 # Values that make a searcher learn within the few trials of a test; for those that are not here, the defaults do.
 QUICK: dict[str, dict[str, Any]] = {
@@ -266,3 +267,29 @@ def test_what_is_rewarded_becomes_likelier(name: str) -> None:
     first = [probabilities[decision.tag][0] for decision in SPACE.decisions]
     even = [1 / len(decision.choices) for decision in SPACE.decisions]
     assert sum(first) > 1.2 * sum(even)
+
+
+def test_a_state_of_an_older_version_lacks_options_that_are_new() -> None:
+    """They are then at their defaults, and only then it fits."""
+    space = load_space("quick")
+    searcher = create_searcher("evolution", space, 0)
+    searcher.ask(3)
+    state = searcher.state_dict()
+    del state["options"]["leaning"]
+    again = create_searcher("evolution", space, 0)
+    again.load_state_dict(state)
+    assert again.ask(2) == searcher.ask(2)
+    with pytest.raises(MnasError, match="resume with the configuration"):
+        create_searcher("evolution", space, 0, leaning=0.5).load_state_dict(state)
+
+
+def test_founders_that_lean_have_blocks_alike() -> None:
+    """Of two blocks that may choose among four operators, uniform ones agree in a quarter of the cases."""
+    space = load_space("mnasnet")
+
+    def agreement(**options: float) -> float:
+        nets = create_searcher("evolution", space, 1, founders=60, **options).ask(60)
+        pairs = [(a, b) for net in nets for a, b in itertools.pairwise(net.blocks)]
+        return sum((a.operator, a.expansion) == (b.operator, b.expansion) for a, b in pairs) / len(pairs)
+
+    assert agreement() < 0.35 and agreement(leaning=1.0) > 0.5

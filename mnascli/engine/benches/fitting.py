@@ -21,7 +21,6 @@ CANDIDATES = 60
 AT_ONCE = 20  # measured in one batch
 ROUNDS = 3  # of `fit_near`
 SAMPLED = 4000  # random candidates that are predicted in each round of it
-LEANING = 2.0  # power of the exponential draws: above 1, most of the weight is on one or two of the choices
 
 
 Measured = tuple[Architecture, Latency]
@@ -55,7 +54,7 @@ def fit_on(
     Raises LatencyModelError if too few were stable; whether the model is good is what its `check` finds out.
     """
     rng = random.Random("latency model")
-    wanted = [leaning(space, rng) if n % 2 else space.sample(rng) for n in range(candidates)]
+    wanted = [space.sample_leaning(rng) if n % 2 else space.sample(rng) for n in range(candidates)]
     measured: list[Measured] = []
     for start in range(0, candidates, AT_ONCE):
         measured += _measure(bench, wanted[start : start + AT_ONCE])
@@ -71,7 +70,7 @@ def fit_near(bench: Bench, space: Space, target_ms: float, candidates: int = CAN
     """
     rng = random.Random("latency model near a target")
     each = max(FEWEST, candidates // ROUNDS)
-    measured = _measure(bench, [leaning(space, rng) if n % 2 else space.sample(rng) for n in range(each)])
+    measured = _measure(bench, [space.sample_leaning(rng) if n % 2 else space.sample(rng) for n in range(each)])
     for _ in range(ROUNDS - 1):
         model = _fit(bench, space, measured)
         sampled = [space.sample(rng) for _ in range(SAMPLED)]
@@ -121,18 +120,3 @@ def save(model: LatencyModel, path: Path) -> None:
         write_atomically(path, model.model_dump_json(indent=2).encode() + b"\n")
     except OSError as error:
         raise MnasError(f"{path}: cannot be written: {reason(error)}") from error
-
-
-def leaning(space: Space, rng: random.Random) -> Architecture:
-    """An architecture whose blocks lean the same way: probabilities for each kind of decision are drawn first.
-
-    Uniform ones are close together, because the choices of many blocks average out; these reach the space's extremes.
-    """
-    weights: dict[tuple[str, int], list[float]] = {}
-    indices = []
-    for decision in space.decisions:
-        kind = decision.tag.partition(".")[2], len(decision.choices)
-        if kind not in weights:
-            weights[kind] = [rng.expovariate(1) ** LEANING for _ in decision.choices]
-        indices.append(rng.choices(range(len(decision.choices)), weights[kind])[0])
-    return space.decode(indices)
