@@ -123,6 +123,10 @@ class Overview:
         elif kind == "done":
             self._done(self.state.trials[event["trial"]])
             self._ends.append(event["time"])
+        elif kind == "estimated":
+            self._may_be_best(self.state.trials[event["trial"]])
+        elif kind == "rungs_ranked":
+            self.best_by_proxy = self.state.best()  # estimates of earlier trials have moved since
         elif kind == "remeasured":
             self._remeasured(self.state.trials[event["trial"]])
         elif kind == "hopeless":
@@ -206,9 +210,7 @@ class Overview:
 
     def _done(self, trial: Trial) -> None:
         self.done += 1
-        best = self.best_by_proxy
-        if trial.repeats is None and (best is None or self.state.rank(trial) > self.state.rank(best)):
-            self.best_by_proxy = trial
+        self._may_be_best(trial)
         if trial.reward is not None:
             self._recent.append(trial.reward)
             self.rewards.append((trial.trial, trial.reward))
@@ -218,6 +220,11 @@ class Overview:
                 point = Point(latency_ms, trial.accuracy, trial.trial)
                 self.points.setdefault(device, []).append(point)
                 add_to_front(self.fronts.setdefault(device, []), point)
+
+    def _may_be_best(self, trial: Trial) -> None:
+        best = self.best_by_proxy
+        if trial.repeats is None and (best is None or self.state.rank(trial) > self.state.rank(best)):
+            self.best_by_proxy = trial
 
     def _remeasured(self, trial: Trial) -> None:
         """Move its point; what it had beaten may be on the front again, and another trial may be the best."""

@@ -10,7 +10,7 @@ from mnascli.engine.config import dump, resolve
 from mnascli.engine.rungs import Rungs, promoted, ranked, recipe_of
 from mnascli.engine.sections import RungConfig
 from mnascli.errors import UsageError
-from mnascli.runs import EventReader, Run, RunState, create_run, fold, read_state
+from mnascli.runs import EventReader, Run, RunState, create_run, fold, overview, read_state
 from mnascli.search import Objective
 from mnascli.training.recipe import Recipe
 from mnascli.tui.log_panel import line
@@ -143,6 +143,7 @@ def test_every_face_shows_who_was_promoted_and_how_well_rungs_rank(tmp_path: Pat
         run.append("rungs_ranked", rungs=ranked(run.state, [RungConfig(epochs=3, share=0.5, by="loss")]))
         climbed = [trial for trial in run.state.trials.values() if trial.rung]
     (order,) = read_state(path).rungs_ranked
+    assert overview(EventReader(path / "events.jsonl").read()).best_by_proxy == read_state(path).best()
     said = f"training loss on rung 0 ranks rung 1: Kendall's tau {order['tau']:.2f}, {len(climbed)} trials"
     shown: Any = answer("runs", "show", path)
     assert shown["rungs_ranked"] == [order] and {one["rung"] for one in shown["trials"]} == {0, 1}
