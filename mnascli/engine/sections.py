@@ -41,7 +41,7 @@ class ObjectiveConfig(Schema):
         description="Only candidates predicted to take between this share of the target and all of it are tried, by "
         "latency models that are fitted first; null: whatever the searcher proposes.",
     )
-    candidates: int = Field(60, ge=60, le=100_000, description="Candidates to measure for these latency models.")
+    candidates: int = Field(60, ge=40, le=100_000, description="Candidates to measure for these latency models.")
 
 
 class SearcherConfig(Schema):

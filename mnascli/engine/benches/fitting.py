@@ -19,7 +19,7 @@ from mnascli.space import Architecture, Space
 
 CANDIDATES = 60
 AT_ONCE = 20  # measured in one batch
-ROUNDS = 3  # of `fit_near`
+ROUNDS = 3  # of `fit_near`, at most
 SAMPLED = 4000  # random candidates that are predicted in each round of it
 
 
@@ -65,13 +65,14 @@ def fit_on(
 def fit_near(bench: Bench, space: Space, target_ms: float, candidates: int = CANDIDATES) -> LatencyModel:
     """As `fit_on`, but good for networks near a latency that few of the space have.
 
-    The first third of the candidates are of the whole space. Two more rounds measure those which the model so far
-    predicts nearest to the target, out of `SAMPLED` random ones. Raises as `fit_on`.
+    The first candidates are of the whole space. One or two more rounds, as many candidates as there are allow, measure
+    those which the model so far predicts nearest to the target, out of `SAMPLED` random ones. Raises as `fit_on`.
     """
     rng = random.Random("latency model near a target")
-    each = max(FEWEST, candidates // ROUNDS)
+    rounds = min(ROUNDS, candidates // FEWEST)
+    each = candidates // rounds
     measured = _measure(bench, [space.sample_leaning(rng) if n % 2 else space.sample(rng) for n in range(each)])
-    for _ in range(ROUNDS - 1):
+    for _ in range(rounds - 1):
         model = _fit(bench, space, measured)
         sampled = [space.sample(rng) for _ in range(SAMPLED)]
         sampled.sort(key=lambda one: abs(model.predict(one) - target_ms))
