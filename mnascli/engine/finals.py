@@ -134,7 +134,7 @@ def _scaled(search: Search, model: str, winner: Trial) -> Entry | None:
     except NoDeviceError:
         raise
     except MnasError as error:
-        search.warn(f"{model} is omitted from the comparison: {error}")
+        search.run.warn(f"{model} is omitted from the comparison: {error}")
         return None
     return Entry(f"{model} x{width:g}", str(architecture))
 

@@ -43,11 +43,6 @@ class Search:
     def data(self) -> DataRequest:
         return data_request(self.config)
 
-    def warn(self, message: str | None) -> None:
-        """Log a warning that the log does not have yet."""
-        if message is not None and message not in self.run.state.warnings:
-            self.run.append("warned", message=message)
-
     def close(self) -> None:
         _close(self.benches)
         self.run.close()

@@ -37,10 +37,10 @@ def run_all(search: Search) -> None:
 
 def _run_phases(search: Search) -> None:
     for note in search.space.notes:
-        search.warn(note)
-    search.warn(checks.validation_size(search.dataset))
-    search.warn(checks.final_steps(search.dataset, search.config.final.recipe))
-    search.warn(checks.finalists(search.config.final.finalists, search.config.trials))
+        search.run.warn(note)
+    search.run.warn(checks.validation_size(search.dataset))
+    search.run.warn(checks.final_steps(search.dataset, search.config.final.recipe))
+    search.run.warn(checks.finalists(search.config.final.finalists, search.config.trials))
     _set_target(search)
     sweep(search)
     _search(search)
@@ -62,7 +62,7 @@ def _set_target(search: Search) -> None:
     if search.config.target_ms is not None:
         targets = targets_by_device(search.config.target_ms, search.benches)
         for bench in search.benches:
-            search.warn(checks.reachable(bench, search.space, targets[bench.name]))
+            search.run.warn(checks.reachable(bench, search.space, targets[bench.name]))
         search.run.append("target_set", target_ms=targets, objective=search.config.objective.kind, why="given")
         return
     reference = search.config.target_from

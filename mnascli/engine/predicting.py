@@ -72,33 +72,29 @@ def near_target(
     try:
         models = {bench.name: _near(run, config, space, bench, targets[bench.name]) for bench in benches}
     except LatencyModelError as error:
-        _warn(run, f"candidates of any latency are tried: {error}")
+        run.warn(f"candidates of any latency are tried: {error}")
         return None
 
-    corrections: dict[int, dict[str, float]] = {}  # by step: they change with each batch that was measured
+    # One entry, the latest. By step and what of its batch is finished: a resumed run may begin in the middle of one.
+    corrections: dict[tuple[int, int], dict[str, float]] = {}
 
     def is_near(architecture: Architecture) -> bool:
-        step = run.state.step
-        if step not in corrections:
+        state = run.state
+        now = state.step, sum(trial.finished for trial in state.batch)
+        if now not in corrections:
             corrections.clear()
-            corrections[step] = {device: correction(run.state, device, model) for device, model in models.items()}
+            corrections[now] = {device: correction(state, device, model) for device, model in models.items()}
         predicted_ms = predict(models, architecture)
-        used = [ms * corrections[step][device] / targets[device] for device, ms in predicted_ms.items()]
+        used = [ms * corrections[now][device] / targets[device] for device, ms in predicted_ms.items()]
         return max(used) <= 1 and max(used) >= band
 
     rng = random.Random("is any near the target?")
-    if not any(is_near(space.sample(rng)) for _ in range(SAMPLED)):
-        _warn(
-            run,
+    if run.state.step < 0 and not any(is_near(space.sample(rng)) for _ in range(SAMPLED)):
+        run.warn(
             f"none of {SAMPLED} random networks is predicted to take from {band:.0%} of the target to all of it: "
             "candidates are tried as near as the search comes; another target or a lower objective: band has more",
         )
     return is_near
-
-
-def _warn(run: Run, message: str) -> None:
-    if message not in run.state.warnings:
-        run.append("warned", message=message)
 
 
 def correction(state: RunState, device: str, model: LatencyModel) -> float:

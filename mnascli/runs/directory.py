@@ -57,6 +57,11 @@ class Run:
         if self.state.phase != phase:
             self.append("phase", phase=phase)
 
+    def warn(self, message: str | None) -> None:
+        """Log a warning that the log does not have yet; None is none."""
+        if message is not None and message not in self.state.warnings:
+            self.append("warned", message=message)
+
     def trial_folder(self, trial: int) -> Path:
         """The folder for a trial's files, created if it is missing."""
         folder = trial_folder(self.path, trial)

@@ -97,6 +97,34 @@ def test_predictions_are_corrected_by_what_was_measured(tmp_path: Path) -> None:
     assert len(taken) > 3 and all(BAND - 0.06 < share < 1.06 for share in taken)
 
 
+def test_a_run_resumed_in_the_middle_of_a_batch_wants_what_it_would_have(tmp_path: Path) -> None:
+    """What was known of the batch when it resumed does not count once the rest is measured."""
+    nets = [SPACE.sample(random.Random(n)) for n in range(12)]
+
+    def measure(run: Run, numbers: range) -> None:
+        for number in numbers:
+            values = {"latency_ms": (1 + number / 40) * true_ms(nets[number]), "p5_ms": 1.0, "p95_ms": 9.0}
+            run.append("measured", trial=number, device="phone", verdict="stable", **values)
+            run.append("hopeless", trial=number)
+
+    asked = [{"trial": number, "architecture": str(net)} for number, net in enumerate(nets)]
+    wants = []
+    for name, known in (("whole", 0), ("resumed", 7)):
+        with begun(tmp_path / name) as run:
+            if not known:
+                is_wanted = wanted(run, ScriptedBench())
+            run.append("asked", step=0, searcher="s", trials=asked)
+            measure(run, range(known))
+            if known:
+                is_wanted = wanted(run, ScriptedBench())
+            assert is_wanted is not None
+            is_wanted(nets[0])
+            measure(run, range(known, 12))
+            rng = random.Random(5)
+            wants.append([is_wanted(SPACE.sample(rng)) for _ in range(400)])
+    assert wants[0] == wants[1] and any(wants[0])
+
+
 @pytest.mark.parametrize("name", ["evolution", "random", "ppo"])
 def test_a_search_tries_only_what_is_wanted(tmp_path: Path, name: str) -> None:
     space: Space = SPACE

@@ -45,12 +45,12 @@ def places(config: Config) -> Sequence[Place]:
     if count < 1:
         raise UsageError(f"threads: {config.threads}: the cluster has {cpus} CPUs: lower it, or add nodes")
     each = max(1, cpus // count) if gpus else config.threads
-    gpu = f"{1 / config.per_gpu:g}" if gpus else None  # a share of one: which one, Ray decides
+    gpu = "any" if gpus else None  # which one, Ray decides
     return (Place(tuple(range(each)), gpu),) * min(count, config.workers or count)
 
 
 def open_executor(config: Config) -> RayTasks:
-    return RayTasks(places(config))
+    return RayTasks(places(config), gpu_share=1 / config.per_gpu)
 
 
 def connect(address: str | None) -> Any:
@@ -84,10 +84,14 @@ class _Running:
 
 
 class RayTasks:
-    """`Executor` with as many Ray tasks at once as there are places, which are all alike."""
+    """`Executor` with as many Ray tasks at once as there are places, which are all alike.
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    Each takes `gpu_share` of a GPU, if its place has one.
+    """
+
+    def __init__(self, places: Sequence[Place], gpu_share: float = 1.0) -> None:
         self.places = tuple(places)
+        self._gpu_share = gpu_share
 
     def reserve(self, cores: Collection[int]) -> AbstractContextManager[None]:
         """Nothing: a machine that measures joins the cluster with as many CPUs fewer."""
@@ -125,7 +129,7 @@ class RayTasks:
         import ray
 
         place = self.places[number]
-        how = {"num_cpus": len(place.cores), "num_gpus": float(place.gpu or 0), "max_retries": 0}
+        how = {"num_cpus": len(place.cores), "num_gpus": self._gpu_share if place.gpu else 0, "max_retries": 0}
         plain = (task.key, task.function, task.arguments, task.timeout_s)
         return ray.remote(run_on_node).options(num_returns="streaming", **how).remote(plain, len(place.cores))
 

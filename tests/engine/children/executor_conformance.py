@@ -65,9 +65,9 @@ class ExecutorConformance:
 
     def test_what_is_unwanted_is_not_begun_and_stopped(self, tmp_path: Path) -> None:
         unwanted = replace(self.task(0, tmp_path, tasks.double, value=1), is_wanted=lambda: False)
-        until = time.monotonic() + 0.5
+        said = tmp_path / "1.txt"  # there once the child has begun, however long that took
         given_up = replace(
-            self.task(1, tmp_path, tasks.break_down, how="timeout"), is_wanted=lambda: time.monotonic() < until
+            self.task(1, tmp_path, tasks.break_down, how="timeout"), is_wanted=lambda: not said.exists(), timeout_s=60
         )
         events = list(self.make().map([unwanted, given_up, self.task(2, tmp_path, tasks.double, value=2)]))
         assert [type(event) for event in events if event.key == 0] == [TaskUnwanted]
@@ -75,8 +75,8 @@ class ExecutorConformance:
         assert [type(event) for event in events if event.key == 2] == [Started, Finished]
 
     def test_leaving_early_stops_what_runs(self, tmp_path: Path) -> None:
-        began = time.monotonic()
         events = self.make().map([self.task(n, tmp_path, tasks.break_down, how="timeout") for n in range(2)])
         assert isinstance(next(events), Started)
+        began = time.monotonic()
         events.close()  # type: ignore[attr-defined]
         assert time.monotonic() - began < 20  # and not the minute that the tasks would sleep
