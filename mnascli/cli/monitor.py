@@ -53,10 +53,10 @@ def monitor(
         return
     if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # which textual-serve sets for its child
         raise UsageError("the monitor needs a terminal; `mnas runs show RUN` prints a run")
-    from mnascli.tui.app import MonitorApp
+    from mnascli.tui.app import show
 
     with saying(""):  # it would appear in the middle of the screen
-        MonitorApp(path, runs).run()
+        show(path, runs)
 
 
 def _wait_for(run: str, runs: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from mnascli.cli.output import say
@@ -36,9 +37,10 @@ def search_and_watch(resume: str | None, name: str, runs: Path) -> int:
         )
     say("starting the search (it looks at the data and the devices first) ...")
     if _has_begun(search, path):
-        from mnascli.tui.app import MonitorApp
+        from mnascli.tui.app import show
 
-        MonitorApp(path, runs).run()
+        with suppress(KeyboardInterrupt):  # a kill of the monitor is not one of the search
+            show(path, runs)
     if search.poll() is None:
         say(
             f"the search continues as process {search.pid}; watch it with `mnas monitor {path.name}`, "

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.segment import Segment
@@ -12,6 +16,7 @@ from textual.binding import Binding
 from textual.color import Color
 from textual.filter import LineFilter, Monochrome
 
+from mnascli.interrupts import EXIT_CODE, SIGNALS
 from mnascli.tui.chooser import RunChooser
 from mnascli.tui.help_screen import HelpScreen
 from mnascli.tui.mouse import read_old_mice
@@ -32,6 +37,19 @@ class Greys(Monochrome):
 GREYS = Greys()  # one instance, because strips cache their result by it
 
 
+def show(run: Path | None, root: Path) -> None:
+    """Shows `run`, or offers the runs below `root`, until the user leaves; raises KeyboardInterrupt after a kill."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    app = MonitorApp(run, root)
+    try:
+        app.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if app.was_interrupted:
+        raise KeyboardInterrupt
+
+
 class MonitorApp(App[None]):
     """Shows `run`, or offers the runs below `root`."""
 
@@ -49,12 +67,24 @@ class MonitorApp(App[None]):
         read_old_mice()
         self._run_path = run
         self._root = root
+        self.was_interrupted = False
 
     def on_mount(self) -> None:
+        # A signal is for the loop: an exception raised wherever Python is may be swallowed there, and the screen kept.
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, and outside the main thread
+            for number in SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
         if self._run_path is None:
             self.choose_run()
         else:
             self.push_screen(RunScreen(RunSource(self._run_path)))
+
+    def _interrupt(self) -> None:
+        if self.was_interrupted:
+            os._exit(EXIT_CODE)
+        self.was_interrupted = True
+        self.exit()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [GREYS if isinstance(one, Monochrome) else one for one in super().get_line_filters()]
