@@ -1,7 +1,9 @@
 """A linear model of the rewards that screens proposals: of many children the most promising is tried.
 
 As in predictor-guided evolution (NPENAS, 2003.12857), with the simplest possible predictor: each choice of each
-decision has a weight; rewards enter by their rank, which is robust to failures and scale. Proposals are scored with
+decision has a weight, the sum of one of its own and one that it shares with the same choice of all other blocks: few
+trials teach little about a block, but soon something about an operator. Rewards enter by their rank, which is robust to
+failures and scale. Proposals are scored with
 weights drawn from the posterior (Thompson sampling), so that little knowledge explores and much knowledge exploits,
 and several proposals at once differ.
 """
@@ -30,8 +32,14 @@ class Screen:
         counts = [len(decision.choices) for decision in space.decisions]
         self._offsets = np.cumsum([0, *counts[:-1]])
         self._size = sum(counts)
-        # The variance of a choice's weight is such that all decisions together explain what is not noise.
-        self._ratio = noise / ((1 - noise) / len(counts))
+        named = [(one.tag.partition(".")[2], choice) for one in space.decisions for choice in one.choices]
+        places = {name: place for place, name in enumerate(dict.fromkeys(named))}
+        self._shared = np.zeros((self._size, len(places)))
+        """Which shared weight each choice has."""
+        self._shared[range(self._size), [places[name] for name in named]] = 1
+        # The variance of a choice's weight, half of it shared, is such that all decisions together explain what is not
+        # noise.
+        self._ratio = noise / ((1 - noise) / len(counts) / 2)
         self._noise = noise
         self.results: deque[tuple[Indices, float]] = deque(maxlen=WINDOW)
         self._posterior: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
@@ -45,8 +53,9 @@ class Screen:
         if self._posterior is None:
             self._posterior = self._fit()
         mean, root = self._posterior
-        drawn: npt.NDArray[np.float64] = mean + root @ np.array([rng.gauss(0, 1) for _ in range(self._size)])
-        return drawn
+        drawn: npt.NDArray[np.float64] = mean + root @ np.array([rng.gauss(0, 1) for _ in range(len(mean))])
+        own, shared = np.split(drawn, [self._size])
+        return own + self._shared @ shared
 
     def value(self, weights: npt.NDArray[np.float64], proposals: Sequence[Indices]) -> npt.NDArray[np.float64]:
         """The score of each proposal."""
@@ -58,7 +67,8 @@ class Screen:
         features = np.zeros((len(self.results), self._size))
         for row, (indices, _) in zip(features, self.results, strict=True):
             row[np.array(indices) + self._offsets] = 1
-        precision = features.T @ features + self._ratio * np.eye(self._size)
+        features = np.hstack([features, features @ self._shared])
+        precision = features.T @ features + self._ratio * np.eye(features.shape[1])
         covariance = np.linalg.inv(precision)
         mean = covariance @ (features.T @ normal_scores([reward for _, reward in self.results]))
         return mean, np.linalg.cholesky(self._noise * covariance)
