@@ -60,7 +60,7 @@ class SupernetConfig(Schema):
     """One training for all candidates: what `evaluator: supernet` does."""
 
     recipe: Recipe = Field(
-        Recipe(epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995, channels_last=False),
+        Recipe(epochs=40, batch_size=32, learning_rate=0.56, clip_gradient_norm=5.0, ema=0.995),
         description="Training of the supernet. Many steps matter more than many pictures per step.",
     )
     sampling: Literal["uniform", "reward"] = Field(
