@@ -18,11 +18,11 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+import fronts
 import numpy as np
-import numpy.typing as npt
+from fronts import Network
 from table import ACCURACY, LATENCY, append, quick_space, rows
 
 from mnascli import nets
@@ -30,7 +30,6 @@ from mnascli.engine.benches.bench import open_bench
 from mnascli.engine.config import resolve
 from mnascli.engine.targets import median_ms, scale_to_latency
 from mnascli.space import Architecture
-from mnascli.training.lead import paired_lead
 from mnascli.training.loop import train as train_network
 from mnascli.training.pictures import DataRequest
 from mnascli.training.scoring import evaluate, predict_logits
@@ -107,88 +106,33 @@ def train(wanted: list[tuple[str, int]]) -> None:
         selection = evaluate(network, data.selection, data).top1
         right = predict_logits(network, data.test.images, data).argmax(1) == data.test.labels
         append(TRAININGS, architecture=text, seed=seed, selection=f"{selection:.5f}", test=f"{right.mean():.5f}",
-               right=np.packbits(right).tobytes().hex(), cpu_s=f"{time.process_time() - began:.1f}")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Network:
-    """A trained and measured network; `right` (seeds, images) says which test pictures it gets right."""
-
-    name: str
-    latency_ms: float
-    right: npt.NDArray[np.bool_]
-
-    @property
-    def accuracy(self) -> float:
-        return float(self.right.mean())
-
-    @property
-    def family(self) -> str:
-        return self.name.split(" x")[0].split(" for ")[0]
-
-    def row(self) -> str:
-        spread = f" ± {self.right.mean(1).std(ddof=1):.3f}" if len(self.right) > 1 else ""
-        return f"{self.name} | {self.latency_ms:.4f} | {self.accuracy:.4f}{spread}"
+               right=fronts.pack(right), cpu_s=f"{time.process_time() - began:.1f}")  # fmt: skip
 
 
 def trained() -> dict[str, list[Network]]:
     """Networks by family, those of which there are as many seeds as of any; the fastest first."""
-    right: dict[str, dict[int, npt.NDArray[np.bool_]]] = {}
+    right: dict[str, dict[int, fronts.Right]] = {}
     for row in rows(TRAININGS):
-        bits = np.unpackbits(np.frombuffer(bytes.fromhex(row["right"]), np.uint8))[:TEST_IMAGES].astype(bool)
-        right.setdefault(row["architecture"], {})[int(row["seed"])] = bits
+        right.setdefault(row["architecture"], {})[int(row["seed"])] = fronts.unpack(row["right"], TEST_IMAGES)
     seeds = max(len(right.get(row["architecture"], {})) for row in rows(NETWORKS))
     families: dict[str, list[Network]] = {}
     for row in sorted(rows(NETWORKS), key=lambda row: float(row["latency_ms"])):
         of_seed = right.get(row["architecture"], {})
         if len(of_seed) == seeds:
             rights = np.stack([of_seed[seed] for seed in sorted(of_seed)])
-            network = Network(row["name"], float(row["latency_ms"]), rights)
-            families.setdefault(network.family, []).append(network)
+            family = row["name"].split(" x")[0].split(" for ")[0]
+            families.setdefault(family, []).append(Network(row["name"], float(row["latency_ms"]), rights))
     return families
-
-
-def front(networks: list[Network]) -> list[Network]:
-    """Those that no faster one of their own family is as accurate as; `networks` has the fastest first."""
-    best: list[Network] = []
-    for network in networks:
-        if not best or network.accuracy > best[-1].accuracy:
-            best.append(network)
-    return best
 
 
 def show() -> None:
     families = trained()
     found = families.pop(FOUND)
-    families["plain skeleton"] = sorted(
-        (one for name in [name for name in families if name.startswith("plain ")] for one in families.pop(name)),
-        key=lambda one: one.latency_ms,
-    )
+    families["plain skeleton"] = [
+        one for name in [name for name in families if name.startswith("plain ")] for one in families.pop(name)
+    ]
     print(f"{EPOCHS} epochs each, {len(found[0].right)} seeds, {TEST_IMAGES} test images\n")
-    print("| network | latency ms | test accuracy |\n|---|---|---|")
-    for family in (found, *families.values()):
-        print("\n".join(f"| {one.row()} |" for one in family))
-    print("\nAt equal latency: against the most accurate of a family that is no slower (3 % for the measurement).\n")
-    print("| found | ms | against | ms | lead in points, 95 % |\n|---|---|---|---|---|")
-    for one in found:
-        for name, family in families.items():
-            as_fast = [other for other in family if other.latency_ms <= 1.03 * one.latency_ms]
-            if not as_fast:
-                print(f"| {one.name} | {one.latency_ms:.4f} | {name}: none as fast | | |")
-                continue
-            other = max(as_fast, key=lambda network: network.accuracy)
-            lead = paired_lead(one.right, other.right)
-            interval = f"{lead.points:+.1f} [{lead.interval[0]:+.1f}, {lead.interval[1]:+.1f}]"
-            print(f"| {one.name} | {one.latency_ms:.4f} | {other.name} | {other.latency_ms:.4f} | {interval} |")
-    print("\nSpeed at no less accuracy: a family's own front, each against the fastest found no less accurate.\n")
-    print("| of the front | ms | accuracy | found | ms | times as fast |\n|---|---|---|---|---|---|")
-    for family in families.values():
-        for other in front(family):
-            best = next((one for one in found if one.accuracy >= other.accuracy), None)
-            against = (
-                f"{best.name} | {best.latency_ms:.4f} | {other.latency_ms / best.latency_ms:.2f}" if best else "| |"
-            )
-            print(f"| {other.name} | {other.latency_ms:.4f} | {other.accuracy:.4f} | {against} |")
+    fronts.show(found, families)
     print(f"\nhours of processor time: {sum(float(row['cpu_s']) for row in rows(TRAININGS)) / 3600:.2f}")
 
 

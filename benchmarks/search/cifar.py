@@ -28,7 +28,7 @@ def space() -> Space:
     return make_space(config().space.model_dump(), "photos")
 
 
-def pictures(source: Path, folder: Path) -> Dataset:
+def pictures(source: Path, folder: Path, size: int = SIZE) -> Dataset:
     """The first `A_CLASS` training pictures a class and all test pictures of CIFAR-10, copied to `folder` once."""
     for part, most in (("train", A_CLASS), ("test", None)):
         for name in sorted(path.name for path in (source / part).iterdir()):
@@ -36,7 +36,7 @@ def pictures(source: Path, folder: Path) -> Dataset:
             for file in sorted((source / part / name).iterdir())[:most]:
                 if not (folder / part / name / file.name).exists():
                     shutil.copy(file, folder / part / name / file.name)
-    return DataRequest(str(folder), SIZE, 3).load(config().final.recipe)
+    return DataRequest(str(folder), size, 3).load(config().final.recipe)
 
 
 def plain(operator: str, width: float) -> list[int]:
