@@ -1,6 +1,13 @@
-"""Numbers in words, the same in every front end."""
+"""Numbers and lists in words, the same in every front end."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def listed(names: Sequence[str]) -> str:
+    """'one', 'one and two', 'one, two and three'."""
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])
 
 
 def duration(seconds: float | None) -> str:

@@ -116,7 +116,7 @@ class Config(Schema):
                 said = f"{shares[index + 1]:g} after {shares[index]:g}: no rung takes more than the one before"
                 raise PlacedError(("rungs", index, "share"), said)
         if self.rungs and self.evaluator == "supernet":
-            raise PlacedError(("rungs",), "the candidates of a supernet are not trained: leave rungs out")
+            raise PlacedError(("rungs",), "the candidates of a supernet are not trained: set rungs to []")
         return self
 
     @field_validator("executor")

@@ -51,7 +51,7 @@ def estimate(config: Config) -> dict[str, Any]:
             began = time.monotonic()
             measured = bench.measure([typical])
             seconds.append((time.monotonic() - began) / len(bench.pool.members))
-            if config.objective.band is not None and bench is benches[0]:
+            if config.objective.band and bench is benches[0]:
                 share = _target_ms(config, space, bench, known) / median_ms(measured[0], "a sampled network")
                 near = _near(space, share * count(typical).multiply_adds, rng)
     finally:
@@ -112,7 +112,7 @@ def _near(space: Space, multiply_adds: float, rng: random.Random) -> Architectur
 def _measurings(config: Config) -> float:
     """How many candidates are measured while nothing else is running."""
     settings = config.supernet
-    if config.objective.band is not None:
+    if config.objective.band:
         return config.trials / 2 + config.objective.candidates
     if config.evaluator == "training" or settings.latency == "measured":
         return config.trials / 2  # measuring runs beside the trainings

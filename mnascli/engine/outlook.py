@@ -14,7 +14,7 @@ from mnascli.engine.config import Config, data_of
 from mnascli.engine.rungs import places_of
 from mnascli.engine.targets import targets_by_device
 from mnascli.space import Space
-from mnascli.words import duration
+from mnascli.words import duration, listed
 
 NAMED = 5  # classes; the others are counted
 TOO_LONG_S = 24 * 3600.0  # searches longer than this get a warning
@@ -156,7 +156,7 @@ def _end(known: Mapping[str, Any]) -> str:
     parts = [final]
     times = f", {known['seeds']} times each" if known["seeds"] > 1 else ""
     if known["compare"]:
-        parts.append(f"the winner beside {' and '.join(known['compare'])} at its latency{times}")
+        parts.append(f"the winner beside {listed(known['compare'])} at its latency{times}")
     elif times:
         parts.append(f"the winner {known['seeds']} times")
     if known["export"]:

@@ -67,7 +67,7 @@ def near_target(
     says so; then, and without a band, None: all networks are worth trying.
     """
     band, targets = config.objective.band, run.state.targets_ms
-    if band is None:
+    if not band:
         return None
     try:
         models = {bench.name: _near(run, config, space, bench, targets[bench.name]) for bench in benches}

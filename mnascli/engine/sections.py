@@ -39,7 +39,7 @@ class ObjectiveConfig(Schema):
         ge=0,
         lt=1,
         description="Only candidates predicted to take between this share of the target and all of it are tried, by "
-        "latency models that are fitted first; null: whatever the searcher proposes.",
+        "latency models that are fitted first; null or 0: whatever the searcher proposes.",
     )
     candidates: int = Field(60, ge=40, le=100_000, description="Candidates to measure for these latency models.")
 

@@ -42,6 +42,8 @@ CONFIG: dict[str, Any] = {
     "channels": 1,
     "searcher": {"name": "random"},
     "trial_timeout_s": 7.0,
+    "objective": {"alpha": -0.07, "beta": -0.07, "band": 0},
+    "rungs": (),
     "final": {"finalists": 2, "seeds": 2, "compare": ["mobilenet-v2"], "export": True},
     "space": {
         "input": {"size": 12, "channels": 1},

@@ -26,8 +26,8 @@ def begun(path: Path) -> Run:
     return run
 
 
-def wanted(run: Run, bench: ScriptedBench, band: float | None = BAND) -> Callable[[Architecture], bool] | None:
-    config = resolve("quick", None, {"objective": {"band": band}})
+def wanted(run: Run, bench: ScriptedBench, band: float = BAND) -> Callable[[Architecture], bool] | None:
+    config = resolve("quick", None, {"objective": {"band": band, "candidates": 60}})
     benches: Any = [bench]
     return near_target(run, config, SPACE, benches)
 
@@ -55,7 +55,7 @@ def test_a_target_that_no_network_is_near_is_said(tmp_path: Path) -> None:
 def test_without_a_band_nothing_is_measured(tmp_path: Path) -> None:
     bench = ScriptedBench()
     with begun(tmp_path / "run") as run:
-        assert wanted(run, bench, None) is None
+        assert wanted(run, bench, 0) is None
     assert not bench.seen
 
 

@@ -29,6 +29,8 @@ BLOCK = {"filters": 6, "layers": 1, "stride": 2}
 CHOICES = {"operator": ["sep", "mbconv2"], "kernel": [3, 5], "se": [0], "skip": ["identity"], "layers": [0, 1]}
 CONFIG: dict[str, Any] = {
     "evaluator": "supernet",
+    "rungs": (),
+    "objective": {"alpha": -0.07, "beta": -0.07, "band": 0},
     "supernet": {"recipe": RECIPE, "sampling": "reward", "warmup": 0.5, "measured": 3},
     "target_ms": 0.05,
     "trials": 6,
