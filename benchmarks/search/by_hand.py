@@ -23,7 +23,7 @@ from pathlib import Path
 import fronts
 import numpy as np
 from fronts import Network
-from table import ACCURACY, LATENCY, append, quick_space, rows
+from table import ACCURACY, LATENCY, TEMPLATE, append, quick_space, rows
 
 from mnascli import nets
 from mnascli.engine.benches.bench import open_bench
@@ -94,7 +94,7 @@ def measure(sizes: list[int]) -> None:
 
 
 def train(wanted: list[tuple[str, int]]) -> None:
-    config = resolve("quick", None, {"final": {"recipe": {"epochs": EPOCHS}}})
+    config = resolve(str(TEMPLATE), None, {"final": {"recipe": {"epochs": EPOCHS}}})
     for text, seed in wanted:
         if (text, str(seed)) in {(row["architecture"], row["seed"]) for row in rows(TRAININGS)}:
             continue

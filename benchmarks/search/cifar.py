@@ -37,9 +37,3 @@ def pictures(source: Path, folder: Path, size: int = SIZE) -> Dataset:
                 if not (folder / part / name / file.name).exists():
                     shutil.copy(file, folder / part / name / file.name)
     return DataRequest(str(folder), size, 3).load(config().final.recipe)
-
-
-def plain(operator: str, width: float) -> list[int]:
-    """The choices of a plain skeleton: one operator, 3x3, identity, the base's layers, one width."""
-    wanted = {"kernel": 3, "se": 0, "skip": "identity", "layers": 0, "operator": operator, "filters": width}
-    return [one.choices.index(wanted[one.tag.partition(".")[2]]) for one in space().decisions]

@@ -3,10 +3,11 @@
     python benchmarks/search/labels.py train --data CIFAR10 [--core 0]    resumable; hours: minutes for each training
     python benchmarks/search/labels.py show
 
-The pool: random networks of 2.5 to 9 million multiply-adds and the template's plain skeletons in that range. Each is
-trained for 1 and 3 epochs with one seed, and in full (12 epochs) with others, which are the labels. Results lie in
-cifar/labels.jsonl: the loss and the validation accuracy of each epoch, the mean training loss over the second half, and
-the accuracy on the held-out selection and test parts.
+The pool: the template's plain skeletons of 2 to 4.5 million multiply-adds, and random networks in that range, drawn as
+evolution draws its founders: like the candidates of a search, they cost about as much to run. Each is trained for 1 and
+3 epochs with one seed, and in full (12 epochs) with others, which are the labels. Results lie in cifar/labels.jsonl:
+the loss and the validation accuracy of each epoch, the mean training loss over the second half, and the accuracy on the
+held-out selection and test parts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from mnascli.training.scoring import evaluate
 Rows = dict[tuple[str, int, int], dict[str, Any]]  # by name, epochs and seed
 
 FILE = Path(__file__).with_name("cifar") / "labels.jsonl"
-FEWEST, MOST = 2.5e6, 9.3e6  # multiply-adds
+FEWEST, MOST = 2e6, 4.5e6  # multiply-adds
 POOL = 30
 SHORT = (1, 3)  # epochs
 FULL = 12
@@ -46,13 +47,13 @@ def pool() -> list[tuple[str, Architecture]]:
     """Names and networks: the plain skeletons in the range, then random networks."""
     space, rng = cifar.space(), random.Random(0)
     found = [
-        (f"plain {operator} x{width:g}", space.decode(cifar.plain(operator, width)))
-        for operator in ("sep", "mbconv3", "mbconv6", "conv")
-        for width in (0.75, 1.0, 1.25)
+        (f"plain {operator} x{width:g}", space.baseline(f"plain-{operator}", width))
+        for operator in ("sep", "mbconv3", "conv")
+        for width in (0.25, 0.5, 0.75, 1.0)
     ]
-    found = [(name, net) for name, net in found if count(net).multiply_adds <= MOST]
+    found = [(name, net) for name, net in found if FEWEST <= count(net).multiply_adds <= MOST]
     while len(found) < POOL:
-        net = space.sample(rng)
+        net = space.sample_leaning(rng)
         if FEWEST <= count(net).multiply_adds <= MOST:
             found.append((f"random {len(found)}", net))
     return found

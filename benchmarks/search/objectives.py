@@ -19,6 +19,7 @@ from typing import NamedTuple
 import searchers
 from contenders import Seen
 from surrogate import Surrogate
+from table import TEMPLATE
 
 from mnascli.engine.config import resolve
 from mnascli.search import Objective, Result, create_searcher
@@ -46,7 +47,7 @@ def search(
     alike: bool = False,
 ) -> Found:
     """`objective` None maximises accuracy alone; `alike` gives all blocks the same choices."""
-    config = resolve("quick", None, {}).searcher
+    config = resolve(str(TEMPLATE), None, {}).searcher
     space = one_block(landscape.space) if alike else landscape.space
     searcher = create_searcher(config.name, space, seed, **config.options)
     rng = random.Random(f"objectives {seed}")

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from table import ACCURACY, LATENCY, append, architectures, quick_space, rows
+from table import ACCURACY, LATENCY, TEMPLATE, append, architectures, quick_space, rows
 
 from mnascli import nets
 from mnascli.engine.config import resolve
@@ -51,7 +51,7 @@ PARTS = ("validation", "selection", "test")  # all count in the stand-alone accu
 LONG_EPOCHS = 10  # of a stand-alone training, in batches of 64; all else as in the template's final one
 QUANTILES = (0.25, 0.5, 0.75)  # of the candidates' latencies: the targets
 FINALISTS = 2  # of each way and target
-CONFIG = resolve("quick", None, {"evaluator": "supernet"})
+CONFIG = resolve(str(TEMPLATE), None, {"evaluator": "supernet"})
 SPACE = quick_space()
 
 Begin = Callable[[Architecture, int], Network]  # the network that a training begins with, for a seed

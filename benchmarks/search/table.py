@@ -1,4 +1,4 @@
-"""Make the table: architectures of the quick space, really trained and really measured; resumable.
+"""Make the table: architectures of the quick template's space as it was, really trained and measured; resumable.
 
     python benchmarks/search/table.py train     trainings into table/accuracy.csv
     python benchmarks/search/table.py measure   host latencies into table/latency.csv
@@ -32,6 +32,7 @@ from mnascli.space import Space, load_space
 
 FOLDER = Path(__file__).with_name("table")
 ACCURACY, LATENCY = FOLDER / "accuracy.csv", FOLDER / "latency.csv"
+TEMPLATE = FOLDER / "quick.yaml"  # the template as it was then
 ARCHITECTURES = 520
 REPEATED = 10  # every tenth architecture is trained with SEEDS seeds
 SEEDS = 3
@@ -39,7 +40,7 @@ MEASURED_AT_ONCE = 20
 
 
 def quick_space(size: int = 28) -> Space:
-    return load_space("quick").on(size=size, channels=1, classes=10)
+    return load_space(TEMPLATE).on(size=size, channels=1, classes=10)
 
 
 def architectures(space: Space, count: int = ARCHITECTURES) -> list[str]:
@@ -71,7 +72,7 @@ def train(space: Space, backwards: bool = False) -> None:
     from mnascli.training.loop import train as train_network
     from mnascli.training.scoring import evaluate
 
-    config = resolve("quick", None, {})
+    config = resolve(str(TEMPLATE), None, {})
     dataset = load_data(config)
     for digits, seed in list(wanted(space))[:: -1 if backwards else 1]:
         if (digits, seed) in {(row["architecture"], int(row["seed"])) for row in rows(ACCURACY)}:

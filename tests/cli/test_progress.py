@@ -158,4 +158,4 @@ def test_short_trainings_are_counted(tmp_path: Path, config: Config, capsys: pyt
         run.append("started", trial=0, worker=0)
         run.append("started", trial=1, worker=1)
         time.sleep(0.4)
-    assert "searching  0/24  2 in training, the longest for 0 s" in capsys.readouterr().err
+    assert "searching  0/20  2 in training, the longest for 0 s" in capsys.readouterr().err

@@ -18,19 +18,22 @@ META = {
     "platform": "Linux",
     "versions": {"mnas": "0.1.0", "torch": "2.13.0"},
 }
+SEED = 1  # with it trial 0 is the most accurate, which the search trains with the seed of the run
 CONFIG = "data: fashion-mnist-10k\ntrials: 12\nfinal: {tolerance: 0.1}\n"
 
 
 def make_run(path: Path, trials: int = 12, devices: tuple[str, ...] = ("host",), finish: bool = True) -> Path:
     """A whole run: every tenth trial from the second on fails, three go to full training, one wins."""
-    rng = random.Random(1)
+    rng, networks = random.Random(SEED), random.Random(0)
     space = load_space("quick")
     with create_run(path, CONFIG, META) as run:
         run.append("phase", phase="target")
         run.append("target_set", target_ms=dict.fromkeys(devices, 5.0), why="given")
         run.append("phase", phase="search")
         for first in range(0, trials, 6):
-            batch = [{"trial": n, "architecture": str(space.sample(rng))} for n in range(first, min(first + 6, trials))]
+            batch = [
+                {"trial": n, "architecture": str(space.sample(networks))} for n in range(first, min(first + 6, trials))
+            ]
             run.append("asked", step=first // 6, searcher=f"searcher/step-{first // 6:06d}.pt", trials=batch)
             for one in batch:
                 add_trial(run, one["trial"], devices, rng)

@@ -14,7 +14,7 @@ from mnascli.devices.store import LatencyStore
 from mnascli.engine.benches.bench import Bench, open_bench
 from mnascli.errors import MnasError, reason
 from mnascli.runs import write_atomically
-from mnascli.search.latency_model import FEWEST, LatencyModel, fit
+from mnascli.search.latency_model import FEWEST, LatencyModel, LatencyModelError, fit
 from mnascli.space import Architecture, Space
 
 CANDIDATES = 60
@@ -54,7 +54,7 @@ def fit_on(
     Raises LatencyModelError if too few were stable; whether the model is good is what its `check` finds out.
     """
     rng = random.Random("latency model")
-    wanted = [space.sample_leaning(rng) if n % 2 else space.sample(rng) for n in range(candidates)]
+    wanted = _mixed(space, rng, candidates)
     measured: list[Measured] = []
     for start in range(0, candidates, AT_ONCE):
         measured += _measure(bench, wanted[start : start + AT_ONCE])
@@ -66,18 +66,35 @@ def fit_near(bench: Bench, space: Space, target_ms: float, candidates: int = CAN
     """As `fit_on`, but good for networks near a latency that few of the space have.
 
     The first candidates are of the whole space. One or two more rounds, as many candidates as there are allow, measure
-    those which the model so far predicts nearest to the target, out of `SAMPLED` random ones. Raises as `fit_on`.
+    those which the model so far predicts nearest to the target, out of `SAMPLED` random ones; where the model is still
+    too inaccurate to be used, there are as many rounds again. Raises as `fit_on`.
     """
     rng = random.Random("latency model near a target")
     rounds = min(ROUNDS, candidates // FEWEST)
     each = candidates // rounds
-    measured = _measure(bench, [space.sample_leaning(rng) if n % 2 else space.sample(rng) for n in range(each)])
-    for _ in range(rounds - 1):
-        model = _fit(bench, space, measured)
-        sampled = [space.sample(rng) for _ in range(SAMPLED)]
-        sampled.sort(key=lambda one: abs(model.predict(one) - target_ms))
-        measured += _measure(bench, rng.sample(sampled[: 2 * each], each))
-    return _fit(bench, space, measured)
+    measured, model = list[Measured](), None
+    for done in range(2 * rounds):
+        if done >= rounds and model is not None and model.errors.are_small:
+            break
+        if model is None:
+            wanted = _mixed(space, rng, each)
+        else:
+            distance = {one: abs(model.predict(one) - target_ms) for one in _mixed(space, rng, SAMPLED)}
+            nearest = sorted(distance, key=distance.__getitem__)[: 2 * each]
+            wanted = rng.sample(nearest, min(each, len(nearest)))
+        measured += _measure(bench, wanted)
+        try:
+            model = _fit(bench, space, measured)
+        except LatencyModelError:  # too few were stable so far
+            if done == 2 * rounds - 1:
+                raise
+    assert model is not None
+    return model
+
+
+def _mixed(space: Space, rng: random.Random, count: int) -> list[Architecture]:
+    """Random architectures, every second one of those that reach the space's ends."""
+    return [space.sample_leaning(rng) if n % 2 else space.sample(rng) for n in range(count)]
 
 
 def _measure(bench: Bench, architectures: Sequence[Architecture]) -> list[Measured]:

@@ -1,16 +1,20 @@
 """Fitting a latency model on a device: with a scripted bench, and through the command line on this machine."""
 
 import json
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mnascli.cli.main import app
+from mnascli.devices.device import ModelError
+from mnascli.devices.measuring import Latency
 from mnascli.engine.benches import fitting
 from mnascli.engine.benches.bench import Bench
 from mnascli.search.latency_model import LatencyModelError, load_latency_model
-from mnascli.space import load_space
+from mnascli.space import Architecture, load_space
 from stand_ins.scripted_bench import ScriptedBench, true_ms
 
 SPACE = load_space("quick")
@@ -45,6 +49,25 @@ def test_the_same_candidates_for_the_same_space() -> None:
     fit_on(second, 40)
     assert first.seen[:40] == second.seen
     assert len(set(first.seen)) == 60
+
+
+def test_near_a_target_a_few_unstable_measurements_cost_a_round_and_not_the_model() -> None:
+    bench = ScriptedBench(unstable_every=15)  # one of the first round, which then has fewer than a model needs
+    model = fitting.fit_near(bench, SPACE, 1.6, 40)  # type: ignore[arg-type]
+    assert model.errors.are_small and len(bench.seen) == 40
+
+
+def test_near_a_target_an_inaccurate_model_gets_as_many_candidates_again() -> None:
+    class Rough(ScriptedBench):
+        def measure(self, architectures: list[Architecture]) -> list[Latency | ModelError]:
+            """Times that no model can predict."""
+            rng = random.Random(len(self.seen))
+            found = super().measure(architectures)
+            return [replace(one, median_ms=rng.uniform(1, 9)) for one in found if isinstance(one, Latency)]
+
+    bench = Rough()
+    assert not fitting.fit_near(bench, SPACE, 1.6, 40).errors.are_small  # type: ignore[arg-type]
+    assert len(bench.seen) == 80
 
 
 def test_a_model_of_this_bench_passes_its_own_check(tmp_path: Path) -> None:
