@@ -16,6 +16,8 @@ from mnascli.runs import create_run
 
 TINY = """
 template: quick
+objective: {band: 0}
+rungs: []
 trials: 2
 batch: 2
 proxy: {epochs: 1, batch_size: 512}
