@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from pathlib import Path
 
 import fronts
@@ -25,14 +24,11 @@ import numpy as np
 from fronts import Network
 from table import ACCURACY, LATENCY, TEMPLATE, append, quick_space, rows
 
-from mnascli import nets
 from mnascli.engine.benches.bench import open_bench
 from mnascli.engine.config import resolve
 from mnascli.engine.targets import median_ms, scale_to_latency
 from mnascli.space import Architecture
-from mnascli.training.loop import train as train_network
 from mnascli.training.pictures import DataRequest
-from mnascli.training.scoring import evaluate, predict_logits
 
 FOLDER = Path(__file__).with_name("by_hand")
 NETWORKS, TRAININGS = FOLDER / "networks.csv", FOLDER / "trainings.csv"
@@ -98,15 +94,9 @@ def train(wanted: list[tuple[str, int]]) -> None:
     for text, seed in wanted:
         if (text, str(seed)) in {(row["architecture"], row["seed"]) for row in rows(TRAININGS)}:
             continue
-        began = time.process_time()
         architecture, recipe = Architecture.parse(text), config.final.recipe
         data = DataRequest(config.data, architecture.size, architecture.channels, config.on_broken_image).load(recipe)
-        network = nets.build(architecture, seed)
-        train_network(network, data, recipe, seed=seed, threads=1)
-        selection = evaluate(network, data.selection, data).top1
-        right = predict_logits(network, data.test.images, data).argmax(1) == data.test.labels
-        append(TRAININGS, architecture=text, seed=seed, selection=f"{selection:.5f}", test=f"{right.mean():.5f}",
-               right=fronts.pack(right), cpu_s=f"{time.process_time() - began:.1f}")  # fmt: skip
+        append(TRAININGS, architecture=text, seed=seed, **fronts.train_once(architecture, data, recipe, seed))
 
 
 def trained() -> dict[str, list[Network]]:

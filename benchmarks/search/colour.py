@@ -30,14 +30,11 @@ import yaml
 from fronts import Network
 from table import append, rows
 
-from mnascli import nets
 from mnascli.engine.benches.bench import open_bench
 from mnascli.engine.targets import median_ms
 from mnascli.runs import is_run, read_state
 from mnascli.runs.winner import winner
 from mnascli.space import Architecture, network_id
-from mnascli.training.loop import train as train_network
-from mnascli.training.scoring import evaluate, predict_logits
 
 FOLDER = Path(__file__).with_name("cifar")
 CONFIG = Path(__file__).with_name("cifar.yaml")
@@ -134,16 +131,11 @@ def train(source: Path, seeds: int, slowest_ms: float, backwards: bool) -> None:
     for text, seed in wanted[::-1] if backwards else wanted:
         if (text, str(seed)) in {(row["architecture"], row["seed"]) for row in rows(TRAININGS)}:
             continue
-        began = time.process_time()
         architecture = Architecture.parse(text)
         data = cifar.pictures(source, folder, architecture.size)
-        network = nets.build(architecture, seed)
-        train_network(network, data, recipe, seed=seed, threads=1)
-        selection = evaluate(network, data.selection, data).top1
-        right = predict_logits(network, data.test.images, data).argmax(1) == data.test.labels
-        append(TRAININGS, architecture=text, seed=seed, selection=f"{selection:.5f}", test=f"{right.mean():.5f}",
-               right=fronts.pack(right), cpu_s=f"{time.process_time() - began:.0f}")  # fmt: skip
-        print(f"{text} seed {seed}: {right.mean():.4f}", flush=True)
+        values = fronts.train_once(architecture, data, recipe, seed)
+        append(TRAININGS, architecture=text, seed=seed, **values)
+        print(f"{text} seed {seed}: {values['test']}", flush=True)
 
 
 def trained() -> dict[str, list[Network]]:

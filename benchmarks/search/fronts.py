@@ -6,13 +6,20 @@ input sizes; its front are those of its members that no faster one is as accurat
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from mnascli import nets
+from mnascli.data import Dataset
+from mnascli.space import Architecture
 from mnascli.training.lead import paired_lead
+from mnascli.training.loop import train
+from mnascli.training.recipe import Recipe
+from mnascli.training.scoring import evaluate, predict_logits
 
 SLACK = 1.03  # of a latency, for the measurement: as fast as
 
@@ -38,6 +45,20 @@ class Network:
 
 
 Families = Mapping[str, Sequence[Network]]
+
+
+def train_once(network: Architecture, data: Dataset, recipe: Recipe, seed: int) -> dict[str, str]:
+    """Train a network in full; the selection and test accuracy, which test pictures are right, seconds of processor."""
+    began = time.process_time()
+    built = nets.build(network, seed)
+    train(built, data, recipe, seed=seed, threads=1)
+    right = predict_logits(built, data.test.images, data).argmax(1) == data.test.labels
+    return {
+        "selection": f"{evaluate(built, data.selection, data).top1:.5f}",
+        "test": f"{right.mean():.5f}",
+        "right": pack(right),
+        "cpu_s": f"{time.process_time() - began:.1f}",
+    }
 
 
 def pack(right: Right) -> str:
